@@ -1,0 +1,7 @@
+//! etcd-doctor: finds out what is wrong with an etcd cluster.
+//!
+//! Data flows one way, in the order of this list: a configuration says what to watch; collectors observe; the window
+//! remembers; rules judge; the diagnosis relates; readers are shown a snapshot. `ARCHITECTURE.md` has the picture and
+//! the invariants.
+
+pub mod model;

@@ -5,3 +5,5 @@
 //! the invariants.
 
 pub mod model;
+
+pub mod client;

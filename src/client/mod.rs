@@ -1,0 +1,207 @@
+//! The outside world, one file a wire: etcd's gRPC, HTTP pages, and beneath both the dialling and TLS.
+
+mod dial;
+pub mod discover;
+mod endpoint;
+pub mod etcd;
+pub mod exposition;
+mod flags;
+pub mod proc;
+pub mod scrape;
+mod tls;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+pub use endpoint::Endpoint;
+pub use tls::TlsSettings;
+
+use crate::model::{CollectError, Reason};
+use etcd::Etcd;
+use scrape::Scraper;
+use tls::TlsFiles;
+
+/// How one cluster is reached: the part of a cluster's configuration that this layer reads.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Connection {
+    /// Where members are asked first: `host:port`, `http://…`, `https://…` or `unix:///path`. The other members are
+    /// found from these. Without a scheme it is TLS when `tls` says anything, as in etcdctl.
+    pub endpoints: Vec<String>,
+    /// Certificates.
+    pub tls: TlsSettings,
+    /// The user, when the cluster authenticates by name and password.
+    pub username: Option<String>,
+    /// The user's password. Prefer `password_file`.
+    pub password: Option<Secret>,
+    /// A file with the user's password; one line break at its end is not part of it.
+    pub password_file: Option<PathBuf>,
+    /// Where a member's own `/metrics` is, by the member's name, its hex id or its endpoint, when it is not
+    /// `<endpoint>/metrics` (kubeadm: `http://127.0.0.1:2381/metrics`).
+    pub metrics_urls: BTreeMap<String, String>,
+}
+
+/// A text that is never printed.
+#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps a secret.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text itself.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// What all links of one cluster share: certificates, credentials and the deadline.
+#[derive(Clone)]
+pub struct Network {
+    tls: Arc<TlsFiles>,
+    login: Option<Login>,
+    timeout: Duration,
+}
+
+/// Name and password.
+#[derive(Clone, Debug)]
+struct Login {
+    username: String,
+    source: PasswordSource,
+}
+
+#[derive(Clone, Debug)]
+enum PasswordSource {
+    Text(Secret),
+    File(PathBuf),
+}
+
+impl Login {
+    /// The password as of now: a file is read each time, so that a changed one counts.
+    fn password(&self) -> Result<Secret, CollectError> {
+        match &self.source {
+            PasswordSource::Text(secret) => Ok(secret.clone()),
+            PasswordSource::File(path) => match std::fs::read_to_string(path) {
+                Ok(text) => {
+                    let text = text.strip_suffix('\n').unwrap_or(&text);
+                    Ok(Secret::new(text.strip_suffix('\r').unwrap_or(text)))
+                }
+                Err(error) => Err(CollectError {
+                    reason: Reason::PermissionDenied,
+                    message: format!("cannot read the password file {}: {error}", path.display()),
+                    fix: "make the file readable to etcd-doctor, or correct password_file".into(),
+                }),
+            },
+        }
+    }
+}
+
+impl Network {
+    /// Prepares what links share. Reads no file yet: each connection reads its certificates when they changed.
+    pub fn new(connection: &Connection, timeout: Duration) -> Self {
+        let source = match (&connection.password_file, &connection.password) {
+            (Some(path), _) => PasswordSource::File(path.clone()),
+            (None, secret) => PasswordSource::Text(secret.clone().unwrap_or_default()),
+        };
+        Self {
+            tls: Arc::new(TlsFiles::new(connection.tls.clone())),
+            login: connection
+                .username
+                .clone()
+                .map(|username| Login { username, source }),
+            timeout,
+        }
+    }
+
+    /// Parses an endpoint; without a scheme it is TLS when certificates are configured.
+    ///
+    /// # Errors
+    /// In words, naming the endpoint.
+    pub fn endpoint(&self, text: &str) -> Result<Endpoint, String> {
+        Endpoint::parse(text, self.tls.configured())
+    }
+}
+
+/// How to reach one member: its gRPC client and its `/metrics` page, never balanced over others.
+pub struct Link {
+    endpoint: Endpoint,
+    etcd: Etcd,
+    scraper: Scraper,
+}
+
+impl Link {
+    /// A link to one member. Connects with the first call. `metrics_url` is where its page is, when it is not at
+    /// the endpoint.
+    ///
+    /// # Errors
+    /// In words, when the metrics URL is not one.
+    pub fn new(network: &Network, endpoint: Endpoint, metrics_url: Option<&str>) -> Result<Self, String> {
+        let scraper = match metrics_url {
+            Some(url) => Scraper::at_url(network, url)?,
+            None => Scraper::new(network, endpoint.clone(), "/metrics".into()),
+        };
+        Ok(Self {
+            etcd: Etcd::new(network, endpoint.clone()),
+            scraper,
+            endpoint,
+        })
+    }
+
+    /// Where the member is asked.
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// Its gRPC calls.
+    pub fn etcd(&self) -> &Etcd {
+        &self.etcd
+    }
+
+    /// Its pages.
+    pub fn scraper(&self) -> &Scraper {
+        &self.scraper
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_never_printed() {
+        let connection = Connection {
+            password: Some(Secret::new("hunter2")),
+            ..Connection::default()
+        };
+        assert!(!format!("{connection:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn a_password_file_loses_one_line_break_and_is_read_anew() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let login = Login {
+            username: "doctor".into(),
+            source: PasswordSource::File(file.path().into()),
+        };
+        for (written, read) in [("one\n", "one"), ("two\r\n", "two"), ("three \n\n", "three \n")] {
+            std::fs::write(file.path(), written).unwrap();
+            assert_eq!(login.password().unwrap().reveal(), read);
+        }
+        file.close().unwrap();
+        assert!(login.password().unwrap_err().message.contains("password file"));
+    }
+}

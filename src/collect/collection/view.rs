@@ -1,0 +1,140 @@
+//! What one cycle brought of one member, and what follows from that alone.
+
+use std::sync::Arc;
+
+use super::Watched;
+use crate::collect::elections::Sighting;
+use crate::collect::members::Seen;
+use crate::collect::{MetricsReading, StatusReading, alarms};
+use crate::model::{CollectError, MemberFacts, Quota};
+
+/// What one cycle brought of one member.
+pub(super) struct View {
+    pub(super) name: Arc<str>,
+    pub(super) status: Option<StatusReading>,
+    pub(super) status_error: Option<CollectError>,
+    pub(super) metrics: Option<MetricsReading>,
+    pub(super) process_quota: Option<i64>,
+    pub(super) process_start: Option<f64>,
+    pub(super) answered: bool,
+    /// Whether a call of this cycle found nobody there.
+    pub(super) silent: bool,
+}
+
+impl View {
+    pub(super) fn new(watched: &Watched) -> Self {
+        Self {
+            name: Arc::clone(&watched.member.name),
+            status: None,
+            status_error: None,
+            metrics: None,
+            process_quota: None,
+            process_start: None,
+            answered: false,
+            silent: false,
+        }
+    }
+
+    pub(super) fn seen(&self, watched: &Watched) -> Seen {
+        let from_page = self.metrics.as_ref();
+        let id = watched.member.id.or_else(|| {
+            let told = self.status.as_ref().map(|status| status.member_id);
+            told.filter(|id| *id != 0)
+                .or_else(|| from_page.and_then(|page| page.member_id))
+        });
+        let leader_from_page = || {
+            let page = from_page?;
+            match (page.is_leader, page.has_leader) {
+                (Some(true), _) => id,
+                (_, Some(false)) => Some(0),
+                _ => None,
+            }
+        };
+        Seen {
+            name: Arc::clone(&self.name),
+            id,
+            learner: self
+                .status
+                .as_ref()
+                .map_or(watched.member.learner, |status| status.learner),
+            started: watched.member.started,
+            reachable: self.answered,
+            leader: self
+                .status
+                .as_ref()
+                .map(|status| status.leader)
+                .or_else(leader_from_page),
+            term: self.status.as_ref().map(|status| status.term),
+        }
+    }
+
+    pub(super) fn sighting(&self, id: Option<u64>) -> Option<Sighting> {
+        let page = self.metrics.as_ref();
+        Some(Sighting {
+            member: id?,
+            term: self.status.as_ref().map(|status| status.term),
+            leader_changes: page.and_then(|page| page.leader_changes),
+            start_time: page.and_then(|page| page.start_time),
+        })
+    }
+
+    pub(super) fn facts(
+        &self,
+        watched: &Watched,
+        seen: &Seen,
+        quota: Quota,
+        told: &[alarms::Alarm],
+    ) -> MemberFacts {
+        let status = self.status.as_ref();
+        let page = self.metrics.as_ref();
+        #[allow(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "whole and positive on the page"
+        )]
+        let whole = |value: Option<f64>| value.map(|value| value as u64);
+        MemberFacts {
+            name: Arc::clone(&self.name),
+            id: seen.id,
+            endpoint: watched.member.endpoint.clone(),
+            reachable: self.answered,
+            unreachable_because: self.why_not(watched),
+            started: seen.started,
+            leader: seen.id.is_some() && seen.leader == seen.id,
+            learner: seen.learner,
+            version: status
+                .map(|status| status.version.clone())
+                .or_else(|| page.and_then(|page| page.version.clone())),
+            db_size_bytes: status
+                .map(|status| status.db_size)
+                .or_else(|| whole(page?.db_size)),
+            db_in_use_bytes: status
+                .map(|status| status.db_in_use)
+                .filter(|bytes| *bytes > 0)
+                .or_else(|| whole(page?.db_in_use)),
+            quota,
+            revision: status
+                .map(|status| status.revision)
+                .or_else(|| whole(page?.revision)),
+            raft_index: status.map(|status| status.index),
+            raft_applied_index: status.map(|status| status.applied),
+            raft_term: seen.term,
+            alarms: told
+                .iter()
+                .filter(|(member, _)| member.is_some() && *member == seen.id)
+                .map(|(_, kind)| kind.clone())
+                .collect(),
+        }
+    }
+
+    fn why_not(&self, watched: &Watched) -> String {
+        if self.answered {
+            return String::new();
+        }
+        match &self.status_error {
+            Some(error) => error.message.clone(),
+            None if !watched.member.started => "it was added to the cluster and never started".into(),
+            None => "it advertises no client URL: it has not joined the cluster yet".into(),
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! The members' own processes: what they use, what limits them and the flags that they run with.
+
+use std::fs;
+use std::path::Path;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use procfs::FromRead;
+use procfs::process::{LimitValue, Limits, Stat};
+
+use super::local::{self, Local, labels};
+use super::{Collector, Failure, ProcessReading, Reading, Scope, Settings, Spec, Subject};
+use crate::client::proc::read_text;
+use crate::model::{CollectError, Desc, Reason, Sample};
+
+/// The row of `COLLECTORS`.
+pub const SPEC: Spec = Spec {
+    name: "process",
+    scope: Scope::Host,
+    descs: &[&CPU, &MEMORY, &OPEN_FDS, &MAX_FDS, &THREADS, &START_TIME, &FLAG],
+    build: |settings| Box::new(Process(settings.clone())),
+};
+
+static CPU: Desc = Desc::counter(
+    "etcd_doctor_process_cpu_seconds_total",
+    Some("seconds"),
+    "CPU time of the member's process, from utime and stime in /proc/PID/stat.",
+)
+.labels(&["member"]);
+static MEMORY: Desc = Desc::gauge(
+    "etcd_doctor_process_resident_memory_bytes",
+    Some("bytes"),
+    "Resident memory of the member's process, from rss in /proc/PID/stat.",
+)
+.labels(&["member"]);
+static OPEN_FDS: Desc = Desc::gauge(
+    "etcd_doctor_process_open_fds",
+    None,
+    "Open file descriptors of the member's process, counted in /proc/PID/fd.",
+)
+.labels(&["member"]);
+static MAX_FDS: Desc = Desc::gauge(
+    "etcd_doctor_process_max_fds",
+    None,
+    "Limit of open file descriptors of the member's process, the soft limit in /proc/PID/limits.",
+)
+.labels(&["member"]);
+static THREADS: Desc = Desc::gauge(
+    "etcd_doctor_process_threads",
+    None,
+    "Threads of the member's process, from num_threads in /proc/PID/stat.",
+)
+.labels(&["member"]);
+static START_TIME: Desc = Desc::gauge(
+    "etcd_doctor_process_start_time_seconds",
+    Some("seconds"),
+    "When the member's process started, from starttime in /proc/PID/stat and btime in /proc/stat.",
+)
+.labels(&["member"]);
+static FLAG: Desc = Desc::gauge(
+    "etcd_doctor_process_flag_info",
+    None,
+    "1 for each flag of a closed list that the member's process was given, from its command line, environment or file.",
+)
+.labels(&["member", "flag", "value"]);
+
+/// The flags that are shown: those that decide about space, elections and snapshots.
+const FLAGS: [&str; 8] = [
+    "quota-backend-bytes",
+    "heartbeat-interval",
+    "election-timeout",
+    "snapshot-count",
+    "auto-compaction-mode",
+    "auto-compaction-retention",
+    "data-dir",
+    "wal-dir",
+];
+
+struct Process(Settings);
+
+impl Collector for Process {
+    fn collect<'a>(&'a mut self, subject: &'a Subject) -> BoxFuture<'a, Result<Reading, Failure>> {
+        let (settings, members) = (self.0.clone(), subject.members.clone());
+        let processes = subject.processes.clone();
+        local::blocking(subject, SPEC.name, move || {
+            let locals = local::members_on_this_host(&processes, &settings.proc, &members)?;
+            let path = settings.proc.join("stat");
+            let boot_time = boot_time(&path, &read_text(&path).map_err(Failure::Failed)?)?;
+            let parts = local::of_each(&locals, |local| read(local, boot_time))?;
+            let mut reading = Reading::default();
+            for (local, (samples, process)) in parts {
+                reading.samples.extend(samples);
+                reading.processes.push((local, process));
+            }
+            Ok(reading)
+        })
+        .boxed()
+    }
+}
+
+type Part = (std::sync::Arc<str>, (Vec<Sample>, ProcessReading));
+
+fn read(local: &Local, boot_time: u64) -> Result<Part, Failure> {
+    let Local { member, process } = local;
+    let stat: Stat = parsed(&process.dir.join("stat"))?;
+    let ticks = procfs::ticks_per_second() as f64;
+    let start_time = boot_time as f64 + stat.starttime as f64 / ticks;
+
+    let of_process = || labels(member, []);
+    let mut samples = vec![
+        Sample::number(&CPU, of_process(), (stat.utime + stat.stime) as f64 / ticks),
+        Sample::number(&MEMORY, of_process(), (stat.rss * procfs::page_size()) as f64),
+        Sample::number(&THREADS, of_process(), stat.num_threads as f64),
+        Sample::number(&START_TIME, of_process(), start_time),
+    ];
+    let limits: Limits = parsed(&process.dir.join("limits"))?;
+    if let LimitValue::Value(limit) = limits.max_open_files.soft_limit {
+        samples.push(Sample::number(&MAX_FDS, of_process(), limit as f64));
+    }
+    // Another user's descriptors may not be counted; all else may be read.
+    if let Ok(open) = fs::read_dir(process.dir.join("fd")) {
+        samples.push(Sample::number(&OPEN_FDS, of_process(), open.count() as f64));
+    }
+    for flag in FLAGS {
+        if let Some(value) = process.settings.get(flag) {
+            samples.push(Sample::number(
+                &FLAG,
+                labels(member, [("flag", flag), ("value", value)]),
+                1.0,
+            ));
+        }
+    }
+    let quota = process
+        .settings
+        .get("quota-backend-bytes")
+        .and_then(|quota| quota.parse().ok());
+    let process = ProcessReading {
+        pid: process.pid,
+        quota,
+        start_time: Some(start_time),
+    };
+    Ok((member.clone(), (samples, process)))
+}
+
+fn parsed<T: FromRead>(path: &Path) -> Result<T, Failure> {
+    let text = read_text(path).map_err(Failure::Failed)?;
+    T::from_read(text.as_bytes()).map_err(|error| malformed(path, &error.to_string()))
+}
+
+/// When the host started, in seconds since the epoch: the line `btime` of `/proc/stat`.
+fn boot_time(path: &Path, text: &str) -> Result<u64, Failure> {
+    let line = text.lines().find_map(|line| line.strip_prefix("btime "));
+    line.and_then(|time| time.trim().parse().ok())
+        .ok_or_else(|| malformed(path, "no line gives btime"))
+}
+
+fn malformed(path: &Path, why: &str) -> Failure {
+    Failure::Failed(CollectError {
+        reason: Reason::Malformed,
+        message: format!("could not understand {}: {why}", path.display()),
+        fix: String::new(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::collect::fixture;
+
+    #[tokio::test]
+    async fn reads_the_fixture_tree() {
+        let ticks = procfs::ticks_per_second() as f64;
+        let memory = 9000 * procfs::page_size();
+        let first = format!(
+            r#"process_cpu_seconds_total{{member="etcd-0"}} {}"#,
+            1800.0 / ticks
+        );
+        assert_eq!(
+            fixture::collect(&SPEC).await[..9],
+            [
+                first,
+                format!(r#"process_resident_memory_bytes{{member="etcd-0"}} {memory}"#),
+                r#"process_threads{member="etcd-0"} 12"#.to_owned(),
+                format!(
+                    r#"process_start_time_seconds{{member="etcd-0"}} {}"#,
+                    1.7e9 + 36000.0 / ticks
+                ),
+                r#"process_max_fds{member="etcd-0"} 65536"#.to_owned(),
+                r#"process_open_fds{member="etcd-0"} 5"#.to_owned(),
+                r#"process_flag_info{flag="quota-backend-bytes", member="etcd-0", value="4294967296"} 1"#
+                    .to_owned(),
+                r#"process_flag_info{flag="heartbeat-interval", member="etcd-0", value="200"} 1"#.to_owned(),
+                r#"process_flag_info{flag="wal-dir", member="etcd-0", value="/var/lib/etcd-wal"} 1"#
+                    .to_owned(),
+            ]
+        );
+    }
+
+    #[tokio::test]
+    async fn tells_the_quota_and_the_start_time() {
+        let mut collector = (SPEC.build)(&fixture::settings());
+        let Ok(reading) = collector.collect(&fixture::subject()).await else {
+            panic!("no reading")
+        };
+        let quotas: Vec<_> = reading
+            .processes
+            .iter()
+            .map(|(member, read)| (&**member, read.pid, read.quota))
+            .collect();
+        assert_eq!(quotas, [("etcd-0", 4101, Some(1 << 32)), ("etcd-1", 4102, None)]);
+    }
+}

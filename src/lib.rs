@@ -8,3 +8,5 @@ pub mod model;
 
 pub mod client;
 pub mod collect;
+
+pub mod promql;

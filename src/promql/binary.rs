@@ -1,0 +1,300 @@
+//! Operators between two values: arithmetic, comparison and sets, with the matching of vectors.
+
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
+
+use promql_parser::parser::token::{
+    T_ADD, T_ATAN2, T_DIV, T_EQLC, T_GTE, T_GTR, T_LAND, T_LOR, T_LSS, T_LTE, T_LUNLESS, T_MOD, T_MUL, T_NEQ,
+    T_POW, T_SUB, TokenId,
+};
+use promql_parser::parser::{BinModifier, BinaryExpr, LabelModifier, VectorMatchCardinality};
+
+use super::value::{METRIC_NAME, Value, distinct};
+use super::{Element, EvalError};
+use crate::model::Labels;
+
+/// What an operator does with two numbers.
+enum Operator {
+    Arithmetic(fn(f64, f64) -> f64),
+    Comparison(fn(f64, f64) -> bool),
+}
+
+/// An operator that combines label sets and not numbers.
+enum SetOperator {
+    And,
+    Or,
+    Unless,
+}
+
+/// Applies the operator of `expr` to its evaluated operands.
+pub(super) fn apply<'a>(
+    expr: &BinaryExpr,
+    left: Value<'a>,
+    right: Value<'a>,
+) -> Result<Value<'a>, EvalError> {
+    let default = BinModifier::default();
+    let modifier = expr.modifier.as_ref().unwrap_or(&default);
+    let matching = Matching::new(modifier);
+    if let (Value::Vector(left), Value::Vector(right), Some(set)) =
+        (&left, &right, set_operator(expr.op.id()))
+    {
+        return Ok(Value::Vector(matching.combine(&set, left, right)));
+    }
+    let operator = operator(expr.op.id())
+        .ok_or_else(|| EvalError(format!("the operator {} is not supported here", expr.op)))?;
+    let bool = modifier.return_bool;
+    match (left, right) {
+        (Value::Scalar(left), Value::Scalar(right)) => Ok(Value::Scalar(match operator {
+            Operator::Arithmetic(compute) => compute(left, right),
+            Operator::Comparison(holds) => f64::from(u8::from(holds(left, right))),
+        })),
+        (Value::Vector(elements), Value::Scalar(scalar)) => {
+            with_scalar(&operator, bool, elements, |value| (value, scalar)).map(Value::Vector)
+        }
+        (Value::Scalar(scalar), Value::Vector(elements)) => {
+            with_scalar(&operator, bool, elements, |value| (scalar, value)).map(Value::Vector)
+        }
+        (Value::Vector(left), Value::Vector(right)) => {
+            matching.pair(&operator, bool, left, right).map(Value::Vector)
+        }
+        (left, right) => Err(EvalError(format!(
+            "the operator {} does not take a {} and a {}",
+            expr.op,
+            left.kind(),
+            right.kind()
+        ))),
+    }
+}
+
+fn set_operator(id: TokenId) -> Option<SetOperator> {
+    match id {
+        T_LAND => Some(SetOperator::And),
+        T_LOR => Some(SetOperator::Or),
+        T_LUNLESS => Some(SetOperator::Unless),
+        _ => None,
+    }
+}
+
+fn operator(id: TokenId) -> Option<Operator> {
+    use Operator::{Arithmetic, Comparison};
+    Some(match id {
+        T_ADD => Arithmetic(|a, b| a + b),
+        T_SUB => Arithmetic(|a, b| a - b),
+        T_MUL => Arithmetic(|a, b| a * b),
+        T_DIV => Arithmetic(|a, b| a / b),
+        T_MOD => Arithmetic(|a, b| a % b),
+        T_POW => Arithmetic(f64::powf),
+        T_ATAN2 => Arithmetic(f64::atan2),
+        T_EQLC => Comparison(|a, b| a == b),
+        T_NEQ => Comparison(|a, b| a != b),
+        T_GTR => Comparison(|a, b| a > b),
+        T_LSS => Comparison(|a, b| a < b),
+        T_GTE => Comparison(|a, b| a >= b),
+        T_LTE => Comparison(|a, b| a <= b),
+        _ => return None,
+    })
+}
+
+impl Operator {
+    /// The result for one pair, or none when a comparison filters it out. A filter keeps `kept`.
+    fn apply(&self, bool: bool, (left, right): (f64, f64), kept: f64) -> Option<f64> {
+        match self {
+            Self::Arithmetic(compute) => Some(compute(left, right)),
+            Self::Comparison(holds) if bool => Some(f64::from(u8::from(holds(left, right)))),
+            Self::Comparison(holds) => holds(left, right).then_some(kept),
+        }
+    }
+
+    /// A computed value is no longer what the metric's name says.
+    fn drops_name(&self, bool: bool) -> bool {
+        bool || matches!(self, Self::Arithmetic(_))
+    }
+}
+
+fn with_scalar(
+    operator: &Operator,
+    bool: bool,
+    elements: Vec<Element>,
+    operands: impl Fn(f64) -> (f64, f64),
+) -> Result<Vec<Element>, EvalError> {
+    let drops_name = operator.drops_name(bool);
+    let results = elements.into_iter().filter_map(|Element { labels, value }| {
+        let result = operator.apply(bool, operands(value), value)?;
+        let labels = if drops_name {
+            labels.without(&[METRIC_NAME])
+        } else {
+            labels
+        };
+        Some(Element {
+            labels,
+            value: result,
+        })
+    });
+    distinct(results.collect())
+}
+
+/// How the elements of two vectors find each other.
+struct Matching<'a> {
+    /// Match on these labels (`on`), or on all but these (`ignoring`).
+    on: bool,
+    /// As written.
+    labels: Vec<&'a str>,
+    /// For `ignoring`, the name is ignored too.
+    ignored: Vec<&'a str>,
+    card: &'a VectorMatchCardinality,
+}
+
+impl<'a> Matching<'a> {
+    fn new(modifier: &'a BinModifier) -> Self {
+        let (on, labels) = match &modifier.matching {
+            Some(LabelModifier::Include(labels)) => (true, labels.labels.as_slice()),
+            Some(LabelModifier::Exclude(labels)) => (false, labels.labels.as_slice()),
+            None => (false, [].as_slice()),
+        };
+        let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
+        let ignored = labels.iter().copied().chain([METRIC_NAME]).collect();
+        Self {
+            on,
+            labels,
+            ignored,
+            card: &modifier.card,
+        }
+    }
+
+    /// The labels that must be equal for a match.
+    fn group(&self, labels: &Labels) -> Labels {
+        if self.on {
+            labels.only(&self.labels)
+        } else {
+            labels.without(&self.ignored)
+        }
+    }
+
+    fn groups(&self, elements: &[Element]) -> HashSet<Labels> {
+        elements
+            .iter()
+            .map(|element| self.group(&element.labels))
+            .collect()
+    }
+
+    fn combine(&self, set: &SetOperator, left: &[Element], right: &[Element]) -> Vec<Element> {
+        match set {
+            SetOperator::And | SetOperator::Unless => {
+                let wanted = matches!(set, SetOperator::And);
+                let groups = self.groups(right);
+                let kept = left
+                    .iter()
+                    .filter(|element| groups.contains(&self.group(&element.labels)) == wanted);
+                kept.cloned().collect()
+            }
+            SetOperator::Or => {
+                let groups = self.groups(left);
+                let added = right
+                    .iter()
+                    .filter(|element| !groups.contains(&self.group(&element.labels)));
+                left.iter().chain(added).cloned().collect()
+            }
+        }
+    }
+
+    /// Matches each element of the "many" side (the left one, unless `group_right` is given) with the only one of its
+    /// group on the other side.
+    fn pair(
+        &self,
+        operator: &Operator,
+        bool: bool,
+        left: Vec<Element>,
+        right: Vec<Element>,
+    ) -> Result<Vec<Element>, EvalError> {
+        if left.is_empty() || right.is_empty() {
+            return Ok(Vec::new());
+        }
+        let swapped = matches!(self.card, VectorMatchCardinality::OneToMany(_));
+        let (many, one) = if swapped { (&right, &left) } else { (&left, &right) };
+        let partners = self.partners(one, if swapped { "left" } else { "right" })?;
+        let mut matched_groups = HashSet::new();
+        let mut given = HashSet::new();
+        let mut results = Vec::with_capacity(many.len());
+        for element in many {
+            let group = self.group(&element.labels);
+            let Some(partner) = partners.get(&group) else {
+                continue;
+            };
+            let operands = if swapped {
+                (partner.value, element.value)
+            } else {
+                (element.value, partner.value)
+            };
+            let Some(value) = operator.apply(bool, operands, operands.0) else {
+                continue;
+            };
+            let labels = self.result_labels(element, partner, operator.drops_name(bool));
+            if *self.card == VectorMatchCardinality::OneToOne {
+                if !matched_groups.insert(group) {
+                    return Err(EvalError(
+                        "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)"
+                            .to_owned(),
+                    ));
+                }
+            } else if !given.insert(labels.clone()) {
+                return Err(EvalError(format!(
+                    "multiple matches for labels: grouping labels must ensure unique matches; {labels} comes twice"
+                )));
+            }
+            results.push(Element { labels, value });
+        }
+        distinct(results)
+    }
+
+    /// The elements of the "one" side by their group, of which each may have only one.
+    fn partners<'e>(
+        &self,
+        one: &'e [Element],
+        side: &str,
+    ) -> Result<HashMap<Labels, &'e Element>, EvalError> {
+        let mut partners = HashMap::with_capacity(one.len());
+        for element in one {
+            match partners.entry(self.group(&element.labels)) {
+                Entry::Vacant(vacant) => {
+                    vacant.insert(element);
+                }
+                Entry::Occupied(first) => {
+                    let other: &&Element = first.get();
+                    return Err(EvalError(format!(
+                        "found duplicate series for the match group {} on the {side} hand-side of the operation: \
+                         [{}, {}];many-to-many matching not allowed: matching labels must be unique on one side",
+                        braced(first.key()),
+                        braced(&element.labels),
+                        braced(&other.labels)
+                    )));
+                }
+            }
+        }
+        Ok(partners)
+    }
+
+    fn result_labels(&self, many: &Element, one: &Element, drop_name: bool) -> Labels {
+        let mut labels = many.labels.clone();
+        if drop_name {
+            labels = labels.without(&[METRIC_NAME]);
+        }
+        match self.card {
+            VectorMatchCardinality::OneToOne if self.on => labels.only(&self.labels),
+            VectorMatchCardinality::OneToOne => labels.without(&self.labels),
+            VectorMatchCardinality::ManyToOne(extra) | VectorMatchCardinality::OneToMany(extra) => extra
+                .labels
+                .iter()
+                .fold(labels, |labels, name| labels.with(name, one.labels.get(name))),
+            VectorMatchCardinality::ManyToMany => labels,
+        }
+    }
+}
+
+/// A label set with its name inside of the braces, as Prometheus prints it in errors.
+fn braced(labels: &Labels) -> String {
+    let pairs: Vec<String> = labels
+        .iter()
+        .map(|(name, value)| format!("{name}={value:?}"))
+        .collect();
+    format!("{{{}}}", pairs.join(", "))
+}

@@ -1,0 +1,243 @@
+//! Walks an expression at one time, or at each step of a range.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use promql_parser::parser::{Call as ParsedCall, Expr, SubqueryExpr, VectorSelector};
+
+use super::functions::{self, Call};
+use super::select::{Loaded, Span, reference, too_many};
+use super::value::{METRIC_NAME, Point, RangeSeries, RangeVector, Series, Value, distinct};
+use super::{Element, EvalError, Options, QueryValue, Selector, Source, aggregate, binary};
+use crate::model::{Labels, Timestamp};
+
+/// The value at one time.
+pub(super) fn instant(
+    expr: &Expr,
+    selectors: &[Selector],
+    source: &dyn Source,
+    at: Timestamp,
+    options: &Options,
+) -> Result<QueryValue, EvalError> {
+    let query = Span { from: at, to: at };
+    let evaluation = Evaluation::new(expr, selectors, source, query, options)?;
+    Ok(evaluation.value(expr, at)?.into_result())
+}
+
+/// The values at each step of `query`, as series sorted by their labels.
+pub(super) fn range(
+    expr: &Expr,
+    selectors: &[Selector],
+    source: &dyn Source,
+    query: Span,
+    step: Duration,
+    options: &Options,
+) -> Result<Vec<Series>, EvalError> {
+    if step < Duration::from_millis(1) {
+        return Err(EvalError(
+            "the step of a range query must be at least 1 ms".to_owned(),
+        ));
+    }
+    let evaluation = Evaluation::new(expr, selectors, source, query, options)?;
+    evaluation.steps(expr, query, step)
+}
+
+struct Evaluation<'q> {
+    loaded: Loaded,
+    query: Span,
+    options: &'q Options,
+    /// Points loaded and made so far.
+    spent: Cell<usize>,
+}
+
+impl<'q> Evaluation<'q> {
+    fn new(
+        expr: &Expr,
+        selectors: &[Selector],
+        source: &dyn Source,
+        query: Span,
+        options: &'q Options,
+    ) -> Result<Self, EvalError> {
+        let loaded = Loaded::new(expr, selectors, source, query, options)?;
+        Ok(Self {
+            spent: Cell::new(loaded.points),
+            loaded,
+            query,
+            options,
+        })
+    }
+
+    fn spend(&self, points: usize) -> Result<(), EvalError> {
+        let spent = self.spent.get().saturating_add(points);
+        self.spent.set(spent);
+        if spent > self.options.max_samples {
+            return Err(too_many(self.options.max_samples));
+        }
+        Ok(())
+    }
+
+    fn value(&self, expr: &Expr, at: Timestamp) -> Result<Value<'_>, EvalError> {
+        match expr {
+            Expr::NumberLiteral(number) => Ok(Value::Scalar(number.val)),
+            Expr::StringLiteral(string) => Ok(Value::String(string.val.clone())),
+            Expr::Paren(paren) => self.value(&paren.expr, at),
+            Expr::Unary(unary) => negated(self.value(&unary.expr, at)?),
+            Expr::VectorSelector(selector) => Ok(Value::Vector(self.select(selector, at))),
+            Expr::MatrixSelector(selector) => {
+                let (pinned, offset) = (selector.vs.at.as_ref(), selector.vs.offset.as_ref());
+                let time = reference(pinned, offset, at, self.query);
+                Ok(Value::Matrix(self.loaded.range(
+                    &selector.vs,
+                    selector.range,
+                    time,
+                )))
+            }
+            Expr::Subquery(subquery) => self.subquery(subquery, at),
+            Expr::Call(call) => self.call(call, at),
+            Expr::Aggregate(aggregate) => {
+                let param = match &aggregate.param {
+                    Some(param) => Some(self.value(param, at)?),
+                    None => None,
+                };
+                let elements = vector(self.value(&aggregate.expr, at)?)?;
+                aggregate::apply(aggregate, param, elements).map(Value::Vector)
+            }
+            Expr::Binary(binary) => {
+                let (left, right) = (self.value(&binary.lhs, at)?, self.value(&binary.rhs, at)?);
+                binary::apply(binary, left, right)
+            }
+            Expr::Extension(_) => Err(EvalError("extensions of PromQL are not supported".to_owned())),
+        }
+    }
+
+    fn select(&self, selector: &VectorSelector, at: Timestamp) -> Vec<Element> {
+        let time = reference(selector.at.as_ref(), selector.offset.as_ref(), at, self.query);
+        let newest = self.loaded.newest(selector, time);
+        newest
+            .map(|(series, point)| Element {
+                labels: series.labels.clone(),
+                value: point.value,
+            })
+            .collect()
+    }
+
+    fn call(&self, call: &ParsedCall, at: Timestamp) -> Result<Value<'_>, EvalError> {
+        let name = call.func.name;
+        if let ("timestamp", Some(arg)) = (name, call.args.args.first())
+            && let Expr::VectorSelector(selector) = unwrapped(arg)
+        {
+            return self.timestamps(selector, at).map(Value::Vector);
+        }
+        let body = functions::find(name)
+            .ok_or_else(|| EvalError(format!("the function {name} is not supported")))?;
+        let exprs = &call.args.args;
+        let args = exprs
+            .iter()
+            .map(|arg| self.value(arg, at))
+            .collect::<Result<_, _>>()?;
+        body(&Call {
+            name,
+            args,
+            exprs,
+            at,
+        })
+    }
+
+    /// `timestamp()` of a plain selector: when the samples themselves were taken.
+    fn timestamps(&self, selector: &VectorSelector, at: Timestamp) -> Result<Vec<Element>, EvalError> {
+        let time = reference(selector.at.as_ref(), selector.offset.as_ref(), at, self.query);
+        let newest = self.loaded.newest(selector, time);
+        let elements = newest.map(|(series, point)| Element {
+            labels: series.labels.without(&[METRIC_NAME]),
+            value: point.time.seconds(),
+        });
+        distinct(elements.collect())
+    }
+
+    /// The inner expression at every multiple of the step in the window.
+    fn subquery(&self, subquery: &SubqueryExpr, at: Timestamp) -> Result<Value<'_>, EvalError> {
+        let through = reference(subquery.at.as_ref(), subquery.offset.as_ref(), at, self.query);
+        let after = through.minus(subquery.range);
+        let step = subquery.step.unwrap_or(self.options.subquery_step);
+        let step_millis = i64::try_from(step.as_millis()).unwrap_or(i64::MAX).max(1);
+        // The first multiple of the step after the window's start. Integer division truncates towards zero.
+        let mut first = step_millis * (after.millis() / step_millis);
+        if first <= after.millis() {
+            first = first.saturating_add(step_millis);
+        }
+        let span = Span {
+            from: Timestamp::from_millis(first),
+            to: through,
+        };
+        let series = self.steps(&subquery.expr, span, step)?;
+        Ok(Value::Matrix(RangeVector {
+            after,
+            through,
+            series: series
+                .into_iter()
+                .map(|series| RangeSeries {
+                    labels: series.labels,
+                    points: series.points.into(),
+                })
+                .collect(),
+        }))
+    }
+
+    /// Evaluates at every step of `span` and puts the elements of equal labels together into series.
+    fn steps(&self, expr: &Expr, span: Span, step: Duration) -> Result<Vec<Series>, EvalError> {
+        let mut series: BTreeMap<Labels, Vec<Point>> = BTreeMap::new();
+        let mut time = span.from;
+        while time <= span.to {
+            let elements = match self.value(expr, time)? {
+                Value::Scalar(value) => vec![Element {
+                    labels: Labels::empty(),
+                    value,
+                }],
+                other => vector(other)?,
+            };
+            // One more, so that steps without any element are bounded too.
+            self.spend(elements.len() + 1)?;
+            for Element { labels, value } in elements {
+                series.entry(labels).or_default().push(Point { time, value });
+            }
+            let next = time.plus(step);
+            if next == time {
+                break;
+            }
+            time = next;
+        }
+        let series = series.into_iter();
+        Ok(series.map(|(labels, points)| Series { labels, points }).collect())
+    }
+}
+
+/// The expression inside any parentheses.
+pub(super) fn unwrapped(expr: &Expr) -> &Expr {
+    let mut inner = expr;
+    while let Expr::Paren(paren) = inner {
+        inner = &paren.expr;
+    }
+    inner
+}
+
+fn vector(value: Value<'_>) -> Result<Vec<Element>, EvalError> {
+    match value {
+        Value::Vector(elements) => Ok(elements),
+        other => Err(EvalError(format!(
+            "expected an instant vector, got a {}",
+            other.kind()
+        ))),
+    }
+}
+
+fn negated(value: Value<'_>) -> Result<Value<'_>, EvalError> {
+    if let Value::Scalar(number) = value {
+        return Ok(Value::Scalar(-number));
+    }
+    let elements = vector(value)?.into_iter().map(|element| Element {
+        labels: element.labels.without(&[METRIC_NAME]),
+        value: -element.value,
+    });
+    distinct(elements.collect()).map(Value::Vector)
+}

@@ -1,0 +1,96 @@
+//! Functions on labels: `label_replace`, `label_join`, `absent`.
+
+use std::collections::HashMap;
+
+use promql_parser::label::MatchOp;
+use promql_parser::parser::{Expr, VectorSelector};
+
+use super::eval::unwrapped;
+use super::functions::Call;
+use super::regex::anchored;
+use super::value::{METRIC_NAME, Value, distinct};
+use super::{Element, EvalError};
+use crate::model::Labels;
+
+/// `label_replace(v, dst, replacement, src, regex)`
+pub(super) fn replace<'a>(call: &Call<'a, '_>) -> Result<Value<'a>, EvalError> {
+    let (destination, replacement) = (call.string(1)?, call.string(2)?);
+    let (source, written) = (call.string(3)?, call.string(4)?);
+    let regex = anchored(written)
+        .map_err(|error| EvalError(format!("invalid regular expression in label_replace(): {error}")))?;
+    check_destination(call, destination)?;
+    relabelled(call, |labels| {
+        let Some(captures) = regex.captures(labels.get(source)) else {
+            return labels.clone();
+        };
+        let mut value = String::new();
+        captures.expand(replacement, &mut value);
+        labels.with(destination, &value)
+    })
+}
+
+/// `label_join(v, dst, separator, src…)`
+pub(super) fn join<'a>(call: &Call<'a, '_>) -> Result<Value<'a>, EvalError> {
+    let (destination, separator) = (call.string(1)?, call.string(2)?);
+    check_destination(call, destination)?;
+    let sources: Vec<&str> = (3..call.args.len())
+        .map(|at| call.string(at))
+        .collect::<Result<_, _>>()?;
+    relabelled(call, |labels| {
+        let values: Vec<&str> = sources.iter().map(|source| labels.get(source)).collect();
+        labels.with(destination, &values.join(separator))
+    })
+}
+
+fn check_destination(call: &Call<'_, '_>, destination: &str) -> Result<(), EvalError> {
+    if destination.is_empty() {
+        return Err(EvalError(format!(
+            "invalid destination label name in {}(): it is empty",
+            call.name
+        )));
+    }
+    Ok(())
+}
+
+fn relabelled<'a>(call: &Call<'a, '_>, change: impl Fn(&Labels) -> Labels) -> Result<Value<'a>, EvalError> {
+    let elements = call.vector(0)?.iter().map(|element| Element {
+        labels: change(&element.labels),
+        value: element.value,
+    });
+    distinct(elements.collect()).map(Value::Vector)
+}
+
+/// `absent` and `absent_over_time`: 1 when there is nothing, with the labels that the selector asks for.
+pub(super) fn absent<'a>(call: &Call<'a, '_>) -> Result<Value<'a>, EvalError> {
+    let found = match call.args.first() {
+        Some(Value::Matrix(matrix)) => !matrix.series.is_empty(),
+        _ => !call.vector(0)?.is_empty(),
+    };
+    if found {
+        return Ok(Value::Vector(Vec::new()));
+    }
+    let labels = match call.exprs.first().map(|expr| unwrapped(expr)) {
+        Some(Expr::VectorSelector(selector)) => asked_for(selector),
+        Some(Expr::MatrixSelector(selector)) => asked_for(&selector.vs),
+        _ => Labels::empty(),
+    };
+    Ok(Value::Vector(vec![Element { labels, value: 1.0 }]))
+}
+
+/// The labels with one `=` matcher and no other.
+fn asked_for(selector: &VectorSelector) -> Labels {
+    let mut wanted: HashMap<&str, Option<&str>> = HashMap::new();
+    for matcher in &selector.matchers.matchers {
+        let value = matches!(matcher.op, MatchOp::Equal).then_some(&*matcher.value);
+        wanted
+            .entry(&matcher.name)
+            .and_modify(|known| *known = None)
+            .or_insert(value);
+    }
+    wanted.remove(METRIC_NAME);
+    Labels::new(
+        wanted
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value?))),
+    )
+}

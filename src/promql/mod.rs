@@ -1,0 +1,212 @@
+//! PromQL: an expression, a source of series and a time give a value. Prometheus 3.5 semantics with its default flags,
+//! no clock, no I/O.
+//!
+//! | file | subject |
+//! |---|---|
+//! | `check` | refuses what Prometheus 3.5 refuses and what is not supported here |
+//! | `matcher`, `regex` | conditions on labels; RE2 expressions as Rust understands them |
+//! | `select` | which series and points each selector of an expression needs |
+//! | `eval` | walks the expression |
+//! | `binary`, `aggregate` | operators |
+//! | `functions` | the table of functions; `range`, `histogram`, `labels`, `dates` hold the larger families |
+
+mod aggregate;
+mod binary;
+mod check;
+mod dates;
+mod eval;
+mod functions;
+mod histogram;
+mod labels;
+mod matcher;
+mod number;
+mod range;
+mod regex;
+mod select;
+mod value;
+
+pub use matcher::{MatchOp, Matcher};
+pub use number::{format_bound, format_general};
+pub use value::{Element, Point, QueryValue, Series};
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use promql_parser::parser::{Expr, value::ValueType};
+
+use crate::model::{Labels, Timestamp};
+
+/// Prometheus' lookback: how far an instant selector looks back for the newest sample of a series.
+pub const DEFAULT_LOOKBACK: Duration = Duration::from_secs(5 * 60);
+
+/// Where an expression finds its series: the window, or a literal in tests.
+pub trait Source {
+    /// Every series that all matchers match, with its points where `after < time <= through`, oldest first, stale
+    /// markers included. Series without a point there may be left out.
+    fn select(&self, matchers: &[Matcher], after: Timestamp, through: Timestamp) -> Vec<Series>;
+}
+
+/// A source that recording rules and alerts write back into.
+pub trait Window: Source {
+    /// Takes what one rule yields at `at`. Series that the same `writer` yielded the time before and not now end
+    /// with a stale marker at `at`.
+    fn record(&mut self, writer: &str, at: Timestamp, series: Vec<(Labels, f64)>);
+}
+
+/// A parsed expression that this evaluator supports.
+#[derive(Clone, Debug)]
+pub struct Query {
+    text: String,
+    expr: Arc<Expr>,
+    /// In the order in which `select::walk` meets them.
+    selectors: Vec<Selector>,
+}
+
+/// What an evaluation may cost and what its defaults are.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// How far an instant selector looks back. Prometheus: 5 min.
+    pub lookback: Duration,
+    /// The step of a subquery that names none: the global evaluation interval. Prometheus: 1 min.
+    pub subquery_step: Duration,
+    /// The most points that one evaluation may load and give. Past it, it fails.
+    pub max_samples: usize,
+}
+
+impl Default for Options {
+    /// Prometheus' defaults.
+    fn default() -> Self {
+        Self {
+            lookback: DEFAULT_LOOKBACK,
+            subquery_step: Duration::from_secs(60),
+            max_samples: 50_000_000,
+        }
+    }
+}
+
+/// A vector or matrix selector of an expression: what it needs from the window.
+#[derive(Clone, Debug)]
+pub struct Selector {
+    /// The metric's name, when it is given literally.
+    pub metric: Option<String>,
+    /// All matchers, the name's included.
+    pub matchers: Vec<Matcher>,
+    /// How far back from the evaluation time it may look: range (or lookback), offset and enclosing subqueries added
+    /// up. `@` with a fixed time counts as the evaluation time.
+    pub reach: Duration,
+    /// Whether it selects a range: of one point in it no rate can be made.
+    pub is_range: bool,
+}
+
+/// What kind of value an expression gives.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ValueKind {
+    /// A number.
+    Scalar,
+    /// A string literal.
+    String,
+    /// An instant vector.
+    Vector,
+    /// A range vector.
+    Matrix,
+}
+
+impl Query {
+    /// Parses an expression and refuses what Prometheus 3.5 refuses and what is not supported here.
+    ///
+    /// # Errors
+    /// In words, with what was found and, where it can be told, the position.
+    pub fn parse(text: &str) -> Result<Self, ParseError> {
+        let expr = check::parse(text)?;
+        let selectors = select::selectors(&expr)?;
+        Ok(Self {
+            text: text.to_owned(),
+            expr: Arc::new(expr),
+            selectors,
+        })
+    }
+
+    /// The expression as it was written.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// What kind of value it gives.
+    pub fn kind(&self) -> ValueKind {
+        match self.expr.value_type() {
+            ValueType::Scalar => ValueKind::Scalar,
+            ValueType::String => ValueKind::String,
+            ValueType::Vector => ValueKind::Vector,
+            ValueType::Matrix => ValueKind::Matrix,
+        }
+    }
+
+    /// Every selector in it: what the window must keep for it.
+    pub fn selectors(&self) -> Vec<Selector> {
+        self.selectors.clone()
+    }
+
+    /// The matchers, when the expression is one plain instant selector, as the `match[]` of Prometheus' API is.
+    pub fn plain_selector(&self) -> Option<&[Matcher]> {
+        match (&*self.expr, &*self.selectors) {
+            (Expr::VectorSelector(written), [selector])
+                if written.offset.is_none() && written.at.is_none() =>
+            {
+                Some(&selector.matchers)
+            }
+            _ => None,
+        }
+    }
+
+    /// Its value at one time.
+    ///
+    /// # Errors
+    /// When the labels of the operands do not allow the operation, or it costs more than `options` allow.
+    pub fn instant(
+        &self,
+        source: &dyn Source,
+        at: Timestamp,
+        options: &Options,
+    ) -> Result<QueryValue, EvalError> {
+        eval::instant(&self.expr, &self.selectors, source, at, options)
+    }
+
+    /// Its values from `from` to `to`, both included, every `step`: series sorted by their labels.
+    ///
+    /// # Errors
+    /// As [`Query::instant`], and for an expression that gives neither a number nor an instant vector.
+    pub fn range(
+        &self,
+        source: &dyn Source,
+        from: Timestamp,
+        to: Timestamp,
+        step: Duration,
+        options: &Options,
+    ) -> Result<Vec<Series>, EvalError> {
+        match self.kind() {
+            ValueKind::Scalar | ValueKind::Vector => {}
+            kind @ (ValueKind::String | ValueKind::Matrix) => {
+                return Err(EvalError(format!(
+                    "a range query needs an expression that gives a scalar or an instant vector, this one gives a {}",
+                    if kind == ValueKind::String {
+                        "string"
+                    } else {
+                        "range vector"
+                    }
+                )));
+            }
+        }
+        let span = select::Span { from, to };
+        eval::range(&self.expr, &self.selectors, source, span, step, options)
+    }
+}
+
+/// An expression that cannot be used.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct ParseError(pub String);
+
+/// An evaluation that failed.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct EvalError(pub String);

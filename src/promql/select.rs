@@ -1,0 +1,297 @@
+//! Which series and points each selector of an expression needs, and getting at them during an evaluation.
+//!
+//! Every selector is read from the source once an evaluation, over the whole time that it may need, however many steps
+//! a range query or a subquery takes. A step then cuts its window out of what was loaded.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::time::{Duration, SystemTime};
+
+use promql_parser::label::MatchOp as ParsedOp;
+use promql_parser::parser::{AtModifier, Expr, Offset, VectorSelector};
+
+use super::check::children;
+use super::value::{Point, RangeSeries, RangeVector, Series};
+use super::{DEFAULT_LOOKBACK, EvalError, MatchOp, Matcher, Options, ParseError, Selector, Source};
+use crate::model::{Timestamp, is_stale};
+
+/// Evaluation times from the first to the last, both included. The query's own are what `start()` and `end()` mean.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Span {
+    pub(super) from: Timestamp,
+    pub(super) to: Timestamp,
+}
+
+impl Span {
+    fn map(self, change: impl Fn(Timestamp) -> Timestamp) -> Self {
+        Self {
+            from: change(self.from),
+            to: change(self.to),
+        }
+    }
+}
+
+/// The time that a selector or subquery refers to when it is evaluated at `at` in a query over `query`.
+pub(super) fn reference(
+    pinned: Option<&AtModifier>,
+    offset: Option<&Offset>,
+    at: Timestamp,
+    query: Span,
+) -> Timestamp {
+    let time = match pinned {
+        None => at,
+        Some(AtModifier::Start) => query.from,
+        Some(AtModifier::End) => query.to,
+        Some(AtModifier::At(time)) => from_system_time(*time),
+    };
+    shifted(time, offset)
+}
+
+fn shifted(time: Timestamp, offset: Option<&Offset>) -> Timestamp {
+    match offset {
+        None => time,
+        Some(Offset::Pos(by)) => time.minus(*by),
+        Some(Offset::Neg(by)) => time.plus(*by),
+    }
+}
+
+fn from_system_time(time: SystemTime) -> Timestamp {
+    let epoch = Timestamp::from_millis(0);
+    match time.duration_since(SystemTime::UNIX_EPOCH) {
+        Ok(since) => epoch.plus(since),
+        Err(before) => epoch.minus(before.duration()),
+    }
+}
+
+/// Where `@` and `offset` move an evaluation time to.
+type Place<'a> = dyn Fn(Option<&AtModifier>, Option<&Offset>, Timestamp) -> Timestamp + 'a;
+
+/// Calls `visit` for every vector or matrix selector, always in the same order, with its range (none for an instant
+/// selector) and the reference times that it may have when the whole expression is evaluated over `span`.
+fn walk<'e>(
+    expr: &'e Expr,
+    span: Span,
+    place: &Place<'_>,
+    visit: &mut dyn FnMut(&'e VectorSelector, Option<Duration>, Span),
+) {
+    let placed = |at: Option<&AtModifier>, offset: Option<&Offset>| span.map(|time| place(at, offset, time));
+    match expr {
+        Expr::VectorSelector(selector) => {
+            visit(
+                selector,
+                None,
+                placed(selector.at.as_ref(), selector.offset.as_ref()),
+            );
+        }
+        Expr::MatrixSelector(selector) => {
+            let span = placed(selector.vs.at.as_ref(), selector.vs.offset.as_ref());
+            visit(&selector.vs, Some(selector.range), span);
+        }
+        Expr::Subquery(subquery) => {
+            let mut inner = placed(subquery.at.as_ref(), subquery.offset.as_ref());
+            inner.from = inner.from.minus(subquery.range);
+            walk(&subquery.expr, inner, place, visit);
+        }
+        Expr::Aggregate(_)
+        | Expr::Unary(_)
+        | Expr::Binary(_)
+        | Expr::Paren(_)
+        | Expr::NumberLiteral(_)
+        | Expr::StringLiteral(_)
+        | Expr::Call(_)
+        | Expr::Extension(_) => {
+            for child in children(expr) {
+                walk(child, span, place, visit);
+            }
+        }
+    }
+}
+
+/// What each selector of an expression needs, with its matchers compiled, in the order of the walk.
+pub(super) fn selectors(expr: &Expr) -> Result<Vec<Selector>, ParseError> {
+    let now = Timestamp::from_millis(0);
+    let place = |_: Option<&AtModifier>, offset: Option<&Offset>, time| shifted(time, offset);
+    let mut found = Vec::new();
+    let span = Span { from: now, to: now };
+    walk(expr, span, &place, &mut |selector, range, span| {
+        let reach = now.since(span.from.minus(range.unwrap_or(DEFAULT_LOOKBACK)));
+        found.push((selector, reach, range.is_some()));
+    });
+    found
+        .into_iter()
+        .map(|(selector, reach, is_range)| compile(selector, reach, is_range))
+        .collect()
+}
+
+fn compile(selector: &VectorSelector, reach: Duration, is_range: bool) -> Result<Selector, ParseError> {
+    let named = selector.name.iter().map(|name| Ok(Matcher::metric(name)));
+    let written = selector.matchers.matchers.iter().map(|matcher| {
+        let op = match matcher.op {
+            ParsedOp::Equal => MatchOp::Equal,
+            ParsedOp::NotEqual => MatchOp::NotEqual,
+            ParsedOp::Re(_) => MatchOp::Regex,
+            ParsedOp::NotRe(_) => MatchOp::NotRegex,
+        };
+        Matcher::new(&matcher.name, op, &matcher.value)
+    });
+    let matchers: Vec<Matcher> = named.chain(written).collect::<Result<_, _>>()?;
+    if matchers.iter().all(|matcher| matcher.matches_value("")) {
+        return Err(ParseError(
+            "a vector selector must contain at least one matcher that does not match the empty string"
+                .to_owned(),
+        ));
+    }
+    let metric = matchers
+        .iter()
+        .find_map(Matcher::literal_metric)
+        .map(str::to_owned);
+    Ok(Selector {
+        metric,
+        matchers,
+        reach,
+        is_range,
+    })
+}
+
+/// The series of every selector of one expression, for one evaluation.
+pub(super) struct Loaded {
+    /// By the selector's place in memory: the expression stays where it is while it is evaluated.
+    series: HashMap<*const VectorSelector, Vec<Series>>,
+    lookback: Duration,
+    /// How many points were loaded.
+    pub(super) points: usize,
+}
+
+impl Loaded {
+    /// Reads what an evaluation over `query` needs.
+    pub(super) fn new(
+        expr: &Expr,
+        selectors: &[Selector],
+        source: &dyn Source,
+        query: Span,
+        options: &Options,
+    ) -> Result<Self, EvalError> {
+        let place = |pinned: Option<&AtModifier>, offset: Option<&Offset>, time| {
+            reference(pinned, offset, time, query)
+        };
+        let mut needed = Vec::with_capacity(selectors.len());
+        walk(expr, query, &place, &mut |selector, range, span| {
+            let after = span.from.minus(range.unwrap_or(options.lookback));
+            needed.push((selector, after, span.to));
+        });
+        let mut loaded = Self {
+            series: HashMap::with_capacity(needed.len()),
+            lookback: options.lookback,
+            points: 0,
+        };
+        for ((node, after, through), selector) in needed.into_iter().zip(selectors) {
+            let series = source.select(&selector.matchers, after, through);
+            loaded.points += series.iter().map(|series| series.points.len()).sum::<usize>();
+            if loaded.points > options.max_samples {
+                return Err(too_many(options.max_samples));
+            }
+            loaded.series.insert(std::ptr::from_ref(node), series);
+        }
+        Ok(loaded)
+    }
+
+    fn of(&self, selector: &VectorSelector) -> &[Series] {
+        self.series
+            .get(&std::ptr::from_ref(selector))
+            .map_or(&[], Vec::as_slice)
+    }
+
+    /// The newest point of each series at `reference`, unless it is too old or marks the series' end.
+    pub(super) fn newest<'a>(
+        &'a self,
+        selector: &VectorSelector,
+        reference: Timestamp,
+    ) -> impl Iterator<Item = (&'a Series, Point)> {
+        let after = reference.minus(self.lookback);
+        self.of(selector).iter().filter_map(move |series| {
+            let newest = *window(&series.points, after, reference).last()?;
+            (!is_stale(newest.value)).then_some((series, newest))
+        })
+    }
+
+    /// The points of each series in the `range` up to `reference`, without stale markers.
+    pub(super) fn range(
+        &self,
+        selector: &VectorSelector,
+        range: Duration,
+        reference: Timestamp,
+    ) -> RangeVector<'_> {
+        let after = reference.minus(range);
+        let series = self.of(selector).iter().filter_map(|series| {
+            let points = without_stale(window(&series.points, after, reference));
+            (!points.is_empty()).then(|| RangeSeries {
+                labels: series.labels.clone(),
+                points,
+            })
+        });
+        RangeVector {
+            after,
+            through: reference,
+            series: series.collect(),
+        }
+    }
+}
+
+/// The points where `after < time <= through`.
+fn window(points: &[Point], after: Timestamp, through: Timestamp) -> &[Point] {
+    let first = points.partition_point(|point| point.time <= after);
+    let end = points.partition_point(|point| point.time <= through);
+    points.get(first..end).unwrap_or(&[])
+}
+
+fn without_stale(points: &[Point]) -> Cow<'_, [Point]> {
+    if points.iter().any(|point| is_stale(point.value)) {
+        let kept = points.iter().filter(|point| !is_stale(point.value));
+        Cow::Owned(kept.copied().collect())
+    } else {
+        Cow::Borrowed(points)
+    }
+}
+
+/// The error of an evaluation that costs too much.
+pub(super) fn too_many(limit: usize) -> EvalError {
+    EvalError(format!(
+        "the query needs more than {limit} samples: narrow its selectors or its time range"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Query;
+    use std::time::Duration;
+
+    #[test]
+    fn reach_adds_up_range_offset_and_subqueries() {
+        for (text, seconds) in [
+            ("x", 300),
+            ("x[4h]", 4 * 3600),
+            ("x[1m] offset 1h", 3660),
+            ("x offset -1h", 0),
+            (
+                "max_over_time(rate(x[5m] offset 1m)[15m:1m] offset 2m)",
+                5 * 60 + 60 + 15 * 60 + 120,
+            ),
+            ("x @ 1000", 300),
+        ] {
+            let selectors = Query::parse(text).unwrap().selectors();
+            assert_eq!(selectors[0].reach, Duration::from_secs(seconds), "{text}");
+            assert_eq!(selectors[0].metric.as_deref(), Some("x"), "{text}");
+        }
+    }
+
+    #[test]
+    fn every_selector_is_listed_in_the_order_written() {
+        let query =
+            Query::parse(r#"sum(a) / on() topk(scalar(b), {__name__=~"c.*"}) + {__name__="d"}"#).unwrap();
+        let names: Vec<_> = query.selectors().into_iter().map(|s| s.metric).collect();
+        assert_eq!(
+            names,
+            [Some("a".into()), Some("b".into()), None, Some("d".into())]
+        );
+    }
+}

@@ -10,3 +10,4 @@ pub mod client;
 pub mod collect;
 
 pub mod promql;
+pub mod store;

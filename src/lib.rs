@@ -10,4 +10,5 @@ pub mod client;
 pub mod collect;
 
 pub mod promql;
+pub mod rules;
 pub mod store;

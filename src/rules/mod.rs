@@ -1,0 +1,200 @@
+//! Prometheus rule files: loading, recording rules, alert states, templates. No I/O, no clock.
+
+mod alert;
+pub mod builtin;
+pub mod convention;
+mod duration;
+mod evaluator;
+mod file;
+mod record;
+mod template;
+
+pub use alert::{Alert, AlertState};
+pub use evaluator::{Environment, Evaluator, RuleReport};
+pub use file::{RuleFileError, load};
+pub use template::{Scope, Template};
+
+use std::time::Duration;
+
+use crate::model::Labels;
+use crate::promql::{Query, Selector};
+
+/// The rules in force, in the order of evaluation. Immutable; shared by all clusters.
+#[derive(Debug, Default)]
+pub struct RuleSet {
+    /// The groups, in the order of the files.
+    pub groups: Vec<Group>,
+    /// Worked out once: finding them parses every expression of every annotation.
+    selectors: Vec<Selector>,
+}
+
+/// One group of a rule file. Its rules run in order, each seeing what the ones before it recorded.
+#[derive(Debug)]
+pub struct Group {
+    /// The file it stands in, as named on loading.
+    pub file: String,
+    /// Its name, unique in the file.
+    pub name: String,
+    /// How often it runs; none means every cycle.
+    pub interval: Option<Duration>,
+    /// How far in the past it evaluates, and dates what it writes.
+    pub query_offset: Duration,
+    /// The most series or alerts that one of its rules may yield; none means any number.
+    pub limit: Option<usize>,
+    /// Labels for all of its rules. [`load`] has added them to the labels of each rule already.
+    pub labels: Vec<(String, String)>,
+    /// Its rules.
+    pub rules: Vec<Rule>,
+}
+
+/// A rule.
+#[derive(Debug)]
+pub enum Rule {
+    /// `record:`
+    Recording(RecordingRule),
+    /// `alert:`
+    Alerting(AlertingRule),
+}
+
+/// A recording rule.
+#[derive(Debug)]
+pub struct RecordingRule {
+    /// The name of the series that it gives.
+    pub record: String,
+    /// Its expression.
+    pub query: Query,
+    /// Labels to set, with `""` to remove.
+    pub labels: Vec<(String, String)>,
+}
+
+/// An alerting rule.
+#[derive(Debug)]
+pub struct AlertingRule {
+    /// The alert's name.
+    pub alert: String,
+    /// Its expression: every element of the result is an active alert.
+    pub query: Query,
+    /// How long the condition must hold before it fires.
+    pub hold: Duration,
+    /// How long it goes on firing after the condition is gone.
+    pub keep_firing: Duration,
+    /// Labels to set on its alerts.
+    pub labels: Vec<(String, Template)>,
+    /// What to say of its alerts, in the order of the file.
+    pub annotations: Vec<(String, Template)>,
+    /// Where it stands in its file: line and column, from 1.
+    pub position: (usize, usize),
+}
+
+impl RuleSet {
+    /// The rules of several files, in the order of the files.
+    pub fn new(groups: Vec<Group>) -> Self {
+        let selectors = selectors_of(&groups);
+        Self { groups, selectors }
+    }
+
+    /// A rule by the index of its group and its index in the group, as in [`RuleReport::rule`].
+    pub fn rule(&self, (group, rule): (usize, usize)) -> Option<&Rule> {
+        self.groups.get(group)?.rules.get(rule)
+    }
+
+    /// All rules in the order of evaluation, each with its group and its index as in [`RuleReport::rule`].
+    pub fn rules(&self) -> impl Iterator<Item = ((usize, usize), &Group, &Rule)> {
+        self.groups.iter().enumerate().flat_map(|(at, group)| {
+            let rules = group.rules.iter().enumerate();
+            rules.map(move |(index, rule)| ((at, index), group, rule))
+        })
+    }
+
+    /// The alerting rules, as [`Self::rules`].
+    pub fn alerting(&self) -> impl Iterator<Item = ((usize, usize), &Group, &AlertingRule)> {
+        self.rules().filter_map(|(index, group, rule)| match rule {
+            Rule::Alerting(rule) => Some((index, group, rule)),
+            Rule::Recording(_) => None,
+        })
+    }
+
+    /// All that the rules select: in their expressions, in queries that stand literally in their templates, and in
+    /// their `evidence`. A group's `query_offset` is in the reach.
+    pub fn selectors(&self) -> &[Selector] {
+        &self.selectors
+    }
+}
+
+fn selectors_of(groups: &[Group]) -> Vec<Selector> {
+    let mut selectors = Vec::new();
+    for (group, rule) in groups
+        .iter()
+        .flat_map(|group| group.rules.iter().map(move |rule| (group, rule)))
+    {
+        let mut of_rule = rule.query().selectors();
+        for selector in &mut of_rule {
+            selector.reach += group.query_offset;
+        }
+        selectors.append(&mut of_rule);
+        let Rule::Alerting(rule) = rule else { continue };
+        let in_templates = rule.templates().flat_map(Template::queries).map(str::to_owned);
+        for text in in_templates.chain(convention::sample_evidence(rule)) {
+            // What cannot be parsed is reported by `check_convention`, or when the template is expanded.
+            if let Ok(query) = Query::parse(&text) {
+                selectors.extend(query.selectors());
+            }
+        }
+    }
+    selectors
+}
+
+impl Rule {
+    /// The alert's name, or that of the recorded series.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Recording(rule) => &rule.record,
+            Self::Alerting(rule) => &rule.alert,
+        }
+    }
+
+    /// Its expression.
+    pub fn query(&self) -> &Query {
+        match self {
+            Self::Recording(rule) => &rule.query,
+            Self::Alerting(rule) => &rule.query,
+        }
+    }
+
+    /// Its labels as written.
+    pub fn labels(&self) -> Labels {
+        match self {
+            Self::Recording(rule) => Labels::new(rule.labels.iter().map(|(name, value)| (&**name, &**value))),
+            Self::Alerting(rule) => {
+                Labels::new(rule.labels.iter().map(|(name, value)| (&**name, value.text())))
+            }
+        }
+    }
+}
+
+impl AlertingRule {
+    /// A label as written, or `""`.
+    pub fn label(&self, name: &str) -> &str {
+        find(&self.labels, name).map_or("", Template::text)
+    }
+
+    /// An annotation as written, or `""`.
+    pub fn annotation(&self, name: &str) -> &str {
+        find(&self.annotations, name).map_or("", Template::text)
+    }
+
+    /// The templates of its labels and annotations.
+    pub fn templates(&self) -> impl Iterator<Item = &Template> {
+        self.labels
+            .iter()
+            .chain(&self.annotations)
+            .map(|(_, template)| template)
+    }
+}
+
+fn find<'a>(pairs: &'a [(String, Template)], wanted: &str) -> Option<&'a Template> {
+    pairs
+        .iter()
+        .find(|(name, _)| name == wanted)
+        .map(|(_, template)| template)
+}

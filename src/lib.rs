@@ -12,3 +12,6 @@ pub mod collect;
 pub mod promql;
 pub mod rules;
 pub mod store;
+
+pub mod diagnosis;
+pub mod snapshot;

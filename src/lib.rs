@@ -15,3 +15,5 @@ pub mod store;
 
 pub mod diagnosis;
 pub mod snapshot;
+
+pub mod render;

@@ -1,0 +1,327 @@
+//! The form of an incident ticket.
+
+use std::fmt::Write;
+
+use super::page::clean;
+use super::{
+    Report, absence, behind, database_size, failures, headline, lacks_beside_members, member_fixes,
+    quorum_in_words, raft_lag, role, state_in_words, units,
+};
+use crate::diagnosis::{Diagnosis, Evidence, Problem};
+use crate::model::Timestamp;
+
+/// Renders as Markdown, tables as on GitHub.
+pub fn render(report: &Report<'_>) -> String {
+    let mut out = String::new();
+    for diagnosis in report.diagnoses {
+        cluster(&mut out, diagnosis);
+    }
+    if report.diagnoses.is_empty() {
+        paragraph(&mut out, "No cluster has been looked at yet.");
+    }
+    let (version, time) = (inline(&report.tool.version), report.time);
+    let digest = inline(&report.tool.rules_digest);
+    paragraph(
+        &mut out,
+        &format!("*etcd-doctor {version}, rules {digest}, {time}*"),
+    );
+    out
+}
+
+fn cluster(out: &mut String, diagnosis: &Diagnosis) {
+    let status = diagnosis.status.as_str().to_uppercase();
+    let title = format!("# {status}: {}", inline(&headline(diagnosis)));
+    paragraph(out, &title);
+    paragraph(
+        out,
+        &format!(
+            "Seen at {}. {}",
+            diagnosis.time,
+            inline(&quorum_in_words(&diagnosis.facts.quorum))
+        ),
+    );
+    members(out, diagnosis);
+    for problem in &diagnosis.problems {
+        section(out, problem, diagnosis.time);
+    }
+    checklist(out, diagnosis);
+    coverage(out, diagnosis);
+    let failures = failures(diagnosis);
+    if !failures.is_empty() {
+        paragraph(out, "## What went wrong while looking");
+        let line = |(sources, message): (Vec<&str>, &str)| {
+            format!("{}: {}", inline(&sources.join(", ")), inline(message))
+        };
+        list(out, failures.into_iter().map(line));
+    }
+}
+
+fn members(out: &mut String, diagnosis: &Diagnosis) {
+    let members = &diagnosis.facts.members;
+    let fixes = member_fixes(diagnosis);
+    let rows = members.iter().map(|member| {
+        let fix = fixes.iter().find(|(name, _)| *name == &*member.name);
+        let with_fix = |why: String| match fix {
+            Some((_, fix)) => format!("{why}. To mend it: {fix}"),
+            None => why,
+        };
+        let alarms: Vec<&str> = member.alarms.iter().map(|alarm| alarm.as_str()).collect();
+        [
+            member.name.to_string(),
+            role(member).to_owned(),
+            member.version.clone().unwrap_or_else(|| "?".into()),
+            database_size(member),
+            raft_lag(member, members).map_or_else(|| "?".into(), behind),
+            absence(member).map(with_fix).unwrap_or_else(|| {
+                if alarms.is_empty() {
+                    "ok".into()
+                } else {
+                    alarms.join(", ")
+                }
+            }),
+        ]
+    });
+    table(
+        out,
+        [
+            "Member",
+            "Role",
+            "Version",
+            "Database (of quota)",
+            "Behind",
+            "State",
+        ],
+        rows.collect(),
+    );
+}
+
+fn section(out: &mut String, problem: &Problem, now: Timestamp) {
+    let severity = problem.severity.as_str();
+    paragraph(
+        out,
+        &format!("## {}. {severity}: {}", problem.rank, title(problem)),
+    );
+    paragraph(
+        out,
+        &format!("`{}`, {}.", problem.alert, state_in_words(problem, now)),
+    );
+    for (lead, text) in [("", &problem.description), ("**Impact:** ", &problem.impact)] {
+        if !text.trim().is_empty() {
+            paragraph(out, &format!("{lead}{}", inline(text)));
+        }
+    }
+    if !problem.evidence.is_empty() {
+        paragraph(out, "**Evidence**");
+        list(out, problem.evidence.iter().map(evidence));
+    }
+    if !problem.remedy.trim().is_empty() {
+        paragraph(out, "**What to do**");
+        let lines = problem.remedy.trim().lines().map(|line| clean(line, false));
+        paragraph(out, &lines.collect::<Vec<_>>().join("\n"));
+    }
+    if !problem.runbook_url.is_empty() {
+        paragraph(out, &format!("Runbook: <{}>", clean(&problem.runbook_url, false)));
+    }
+    if !problem.explains.is_empty() {
+        paragraph(out, "**This explains**");
+        symptoms(out, &problem.explains, now, 0);
+        out.push('\n');
+    }
+}
+
+fn title(problem: &Problem) -> String {
+    inline(if problem.summary.trim().is_empty() {
+        &problem.alert
+    } else {
+        &problem.summary
+    })
+}
+
+fn evidence(evidence: &Evidence) -> String {
+    let value = evidence.value.map_or_else(
+        || "no value".into(),
+        |value| units::quantity(value, &evidence.unit),
+    );
+    let reference = units::reference(&evidence.reference, &evidence.unit);
+    let against = if reference.is_empty() {
+        String::new()
+    } else {
+        format!(" (reference {})", inline(&reference))
+    };
+    let expr = if evidence.expr.is_empty() {
+        String::new()
+    } else {
+        format!("\n  {}", code(&evidence.expr))
+    };
+    format!(
+        "{}: **{}**{against}{expr}",
+        inline(&evidence.text),
+        inline(&value)
+    )
+}
+
+fn symptoms(out: &mut String, problems: &[Problem], now: Timestamp, depth: usize) {
+    for problem in problems {
+        let (indent, severity) = ("  ".repeat(depth), problem.severity.as_str());
+        let state = state_in_words(problem, now);
+        // Writing to a String cannot fail.
+        let _ = writeln!(
+            out,
+            "{indent}- {severity}: {} (`{}`, {state})",
+            title(problem),
+            problem.alert
+        );
+        symptoms(out, &problem.explains, now, depth + 1);
+    }
+}
+
+fn checklist(out: &mut String, diagnosis: &Diagnosis) {
+    if diagnosis.checklist.is_empty() {
+        return;
+    }
+    paragraph(out, "## Checklist");
+    let row = |item: &crate::diagnosis::CheckItem| {
+        [
+            item.step.to_string(),
+            item.title.to_owned(),
+            item.status.as_str().to_owned(),
+            item.detail.clone(),
+        ]
+    };
+    table(
+        out,
+        ["Step", "What", "Status", "Read"],
+        diagnosis.checklist.iter().map(row).collect(),
+    );
+}
+
+fn coverage(out: &mut String, diagnosis: &Diagnosis) {
+    let coverage = &diagnosis.coverage;
+    if coverage.gaps.is_empty() {
+        return;
+    }
+    paragraph(out, "## What could not be seen");
+    paragraph(
+        out,
+        &format!(
+            "{} of {} rules had all their data.",
+            coverage.evaluated, coverage.rules
+        ),
+    );
+    let line = |lack: super::Lack| {
+        let fix = if lack.fix.is_empty() {
+            String::new()
+        } else {
+            format!(" To mend it: {}", inline(&lack.fix))
+        };
+        format!("{}.{fix}", inline(&lack.text))
+    };
+    list(out, lacks_beside_members(diagnosis).into_iter().map(line));
+}
+
+fn paragraph(out: &mut String, text: &str) {
+    out.push_str(text);
+    out.push_str("\n\n");
+}
+
+fn list(out: &mut String, items: impl Iterator<Item = String>) {
+    for item in items {
+        // Writing to a String cannot fail.
+        let _ = writeln!(out, "- {item}");
+    }
+    out.push('\n');
+}
+
+fn table<const N: usize>(out: &mut String, head: [&str; N], rows: Vec<[String; N]>) {
+    let line = |cells: [String; N]| format!("| {} |\n", cells.join(" | "));
+    out.push_str(&line(head.map(str::to_owned)));
+    out.push_str(&line([(); N].map(|()| "---".to_owned())));
+    for row in rows {
+        out.push_str(&line(row.map(|cell| inline(&cell).replace('|', "\\|"))));
+    }
+    out.push('\n');
+}
+
+/// One line, without what a terminal would obey or a browser would take for a tag.
+fn inline(text: &str) -> String {
+    clean(&text.split_whitespace().collect::<Vec<_>>().join(" "), false).replace('<', "&lt;")
+}
+
+/// A code span, also of a text with backquotes.
+fn code(text: &str) -> String {
+    let text = clean(text.trim(), false);
+    if text.contains('`') {
+        format!("`` {text} ``")
+    } else {
+        format!("`{text}`")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::render::fixture;
+
+    #[test]
+    fn a_ticket_has_all_that_the_next_person_needs() {
+        let expected = "\
+# FAIL: prod: etcd-0 has reached its quota: every write is refused
+
+Seen at 2023-11-14T22:13:20.000Z. 3 of 3 voters reachable, 2 needed: 1 more may fail; leader etcd-0, term 7.
+
+| Member | Role | Version | Database (of quota) | Behind | State |
+| --- | --- | --- | --- | --- | --- |
+| etcd-0 | leader | 3.5.16 | 2 GiB 100% | 0 entries | NOSPACE |
+| etcd-1 | follower | 3.5.16 | 1.8 GiB 90% | 2 entries | ok |
+| etcd-2 | follower | 3.5.16 | 1.8 GiB 90% | 2 entries | ok |
+
+## 1. critical: etcd-0 has reached its quota: every write is refused
+
+`EtcdQuotaExceeded`, for 3 min.
+
+The database of etcd-0 takes 2 GiB, its whole quota, and the alarm NOSPACE is armed. Most of it is old history.
+
+**Impact:** Puts and leases fail on all members; reads and deletes work.
+
+**Evidence**
+
+- Database size: **2 GiB** (reference >= 2 GiB)
+  `etcd_doctor_member_db_size_bytes{cluster=\"prod\", member=\"etcd-0\"}`
+- Share in use: **4.88%**
+  `etcd_doctor_member_db_in_use_bytes / etcd_doctor_member_db_size_bytes`
+
+**What to do**
+
+1. Drop the old history: `etcdctl --endpoints=https://10.0.0.1:2379,https://10.0.0.2:2379 compact 412345`
+2. (load) Give the free pages back, one member after the other, with `--command-timeout=60s` or more:
+   `etcdctl --endpoints=https://10.0.0.1:2379 defrag`
+3. Allow writes again: `etcdctl alarm disarm`
+
+Runbook: <https://runbooks.example/EtcdQuotaExceeded>
+
+**This explains**
+
+- warning: Database of etcd-0 fills up (`EtcdDatabaseFilling`, pending for 42 s)
+
+## Checklist
+
+| Step | What | Status | Read |
+| --- | --- | --- | --- |
+| 1 | Members and quorum | pass | 3 of 3 answer |
+| 2 | Database size | fail | etcd-0 at 100% of its quota |
+
+*etcd-doctor 0.1.0, rules 9f86d081, 2023-11-14T22:13:20.000Z*
+
+";
+        assert_eq!(render(&fixture::report(&[fixture::quota()])), expected);
+    }
+
+    #[test]
+    fn nothing_from_a_cluster_becomes_markup() {
+        assert_eq!(inline("<b>\na\u{1b}"), "&lt;b> a\\u{1b}");
+        assert_eq!(code("a ` b"), "`` a ` b ``");
+        let mut out = String::new();
+        table(&mut out, ["x"], vec![["a|b".to_owned()]]);
+        assert_eq!(out, "| x |\n| --- |\n| a\\|b |\n\n");
+    }
+}

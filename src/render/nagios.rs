@@ -1,0 +1,116 @@
+//! One line for Nagios and its kin: the verdict, and performance data. The exit status is the command line's business.
+
+use super::page::clean;
+use super::{Report, headline};
+use crate::diagnosis::Status;
+use crate::model::{MemberFacts, Quota};
+
+/// Renders as one line with a line feed at the end: `ETCD CRITICAL - text | performance data`.
+pub fn render(report: &Report<'_>) -> String {
+    let word = match report.status() {
+        Status::Pass => "OK",
+        Status::Warn => "WARNING",
+        Status::Fail => "CRITICAL",
+        Status::Unknown => "UNKNOWN",
+    };
+    let mut verdicts: Vec<String> = Vec::new();
+    let mut data: Vec<String> = Vec::new();
+    for diagnosis in report.diagnoses {
+        verdicts.push(headline(diagnosis).into_owned());
+        // The names must be the same at each run, and differ between clusters.
+        let prefix = if report.diagnoses.len() > 1 {
+            format!("{}_", diagnosis.cluster)
+        } else {
+            String::new()
+        };
+        let quorum = &diagnosis.facts.quorum;
+        let voters = quorum.voters;
+        data.push(format!(
+            "{}={};;;0",
+            label(&format!("{prefix}problems")),
+            diagnosis.problems.len()
+        ));
+        data.push(format!(
+            "{}={};;;0;{voters}",
+            label(&format!("{prefix}reachable_voters")),
+            quorum.reachable
+        ));
+        data.extend(
+            diagnosis
+                .facts
+                .members
+                .iter()
+                .filter_map(|member| database(&prefix, member)),
+        );
+    }
+    if verdicts.is_empty() {
+        verdicts.push("no cluster has been looked at yet".into());
+    }
+    let text = one_line(&verdicts.join("; "));
+    let bar = if data.is_empty() { "" } else { " | " };
+    format!("ETCD {word} - {text}{bar}{}\n", data.join(" "))
+}
+
+fn database(prefix: &str, member: &MemberFacts) -> Option<String> {
+    let maximum = match member.quota {
+        Quota::Bytes(quota, _) => quota.to_string(),
+        _ => String::new(),
+    };
+    let name = label(&format!("{prefix}{}_db_size", member.name));
+    Some(format!("{name}={}B;;;0;{maximum}", member.db_size_bytes?))
+}
+
+/// The bar separates the text from the data and may not stand in it.
+fn one_line(text: &str) -> String {
+    clean(&text.split_whitespace().collect::<Vec<_>>().join(" "), false).replace('|', "/")
+}
+
+/// Quoted; neither a quote nor an equals sign may stand in it.
+fn label(name: &str) -> String {
+    format!("'{}'", one_line(name).replace(['\'', '='], "_"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::render::fixture;
+
+    #[test]
+    fn one_line_with_the_verdict_and_the_data() {
+        assert_eq!(
+            render(&fixture::report(&[fixture::quota()])),
+            "ETCD CRITICAL - prod: etcd-0 has reached its quota: every write is refused | 'problems'=1;;;0 \
+             'reachable_voters'=3;;;0;3 'etcd-0_db_size'=2147483648B;;;0;2147483648 \
+             'etcd-1_db_size'=1932735283B;;;0;2147483648 'etcd-2_db_size'=1932735283B;;;0;2147483648\n"
+        );
+        assert_eq!(
+            render(&fixture::report(&[])),
+            "ETCD UNKNOWN - no cluster has been looked at yet\n"
+        );
+    }
+
+    #[test]
+    fn nothing_from_a_cluster_breaks_the_line() {
+        let mut diagnosis = fixture::healthy();
+        diagnosis.summary = "a | b\nc\u{7}".into();
+        diagnosis.facts.members.truncate(1);
+        diagnosis.facts.members[0].name = "it's=x|".into();
+        let line = render(&fixture::report(&[diagnosis]));
+        assert!(
+            line.starts_with("ETCD OK - prod: a / b c\\u{7} | 'problems'=0;;;0 "),
+            "{line}"
+        );
+        assert!(line.contains(" 'it_s_x/_db_size'="), "{line}");
+        assert_eq!(line.lines().count(), 1);
+    }
+
+    #[test]
+    fn clusters_are_told_apart() {
+        let line = render(&fixture::report(&[fixture::healthy(), fixture::quorum_lost()]));
+        assert!(line.starts_with("ETCD CRITICAL - prod: "), "{line}");
+        assert!(
+            line.contains("'prod_problems'=0;;;0 ") && line.contains("'prod_problems'=1;;;0 "),
+            "{line}"
+        );
+    }
+}

@@ -1,0 +1,447 @@
+//! The terminal form: the verdict first, then what to do, in words that hold at 3 a.m.
+
+use super::page::{Ink, Page, TextStyle, column};
+use super::remedy::{Piece, steps};
+use super::{
+    Report, absence, behind, database_size, failures, headline, lacks_beside_members, member_fixes,
+    quorum_in_words, raft_lag, role, state_in_words, still_filling, units,
+};
+use crate::diagnosis::{CheckItem, Coverage, Diagnosis, Evidence, Problem, Severity, Status};
+use crate::model::{MemberFacts, Quota, QuotaSource, Timestamp};
+
+/// Deeper lines leave no room for words.
+const MAX_INDENT: usize = 12;
+
+/// Renders for a terminal.
+pub fn render(report: &Report<'_>, style: TextStyle) -> String {
+    let mut page = Page::new(style);
+    if report.diagnoses.len() != 1 {
+        overall(&mut page, report);
+    }
+    for diagnosis in report.diagnoses {
+        page.gap();
+        cluster(&mut page, diagnosis);
+    }
+    page.into_text()
+}
+
+fn overall(page: &mut Page, report: &Report<'_>) {
+    let count = |status| {
+        report
+            .diagnoses
+            .iter()
+            .filter(|diagnosis| diagnosis.status == status)
+            .count()
+    };
+    let counts = [Status::Fail, Status::Unknown, Status::Warn, Status::Pass]
+        .map(|status| (count(status), status.as_str()))
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, status)| format!("{count} {status}"))
+        .collect::<Vec<_>>();
+    let text = match report.diagnoses.len() {
+        0 => "no cluster has been looked at yet".to_owned(),
+        all => format!("{all} clusters: {}", counts.join(", ")),
+    };
+    verdict(page, report.status(), &text);
+}
+
+fn cluster(page: &mut Page, diagnosis: &Diagnosis) {
+    verdict(page, diagnosis.status, &headline(diagnosis));
+    page.paragraph(
+        &[(Ink::Plain, "  ")],
+        2,
+        Ink::Plain,
+        &quorum_in_words(&diagnosis.facts.quorum),
+    );
+    page.line(2, Ink::Dim, &seen(diagnosis));
+    members(page, diagnosis);
+    for found in &diagnosis.problems {
+        problem(page, found, diagnosis.time);
+    }
+    // In full where there is something to compare it with.
+    let in_full = diagnosis.status != Status::Pass
+        || diagnosis
+            .problems
+            .iter()
+            .any(|problem| problem.severity > Severity::Info);
+    checklist(page, &diagnosis.checklist, in_full);
+    coverage(page, diagnosis, in_full);
+    errors(page, diagnosis);
+}
+
+fn seen(diagnosis: &Diagnosis) -> String {
+    let watched_for = diagnosis.coverage.watched_for;
+    match watched_for.as_secs() {
+        0 => format!("Seen at {}", diagnosis.time),
+        _ => format!(
+            "Seen at {}, watched for {}",
+            diagnosis.time,
+            units::age(watched_for)
+        ),
+    }
+}
+
+fn verdict(page: &mut Page, status: Status, text: &str) {
+    let word = format!("{}  ", status.as_str().to_uppercase());
+    page.paragraph(&[(status_ink(status), &word)], word.len(), Ink::Bold, text);
+}
+
+const fn status_ink(status: Status) -> Ink {
+    match status {
+        Status::Pass => Ink::Green,
+        Status::Warn => Ink::Yellow,
+        Status::Fail => Ink::Red,
+        Status::Unknown => Ink::Magenta,
+    }
+}
+
+const fn severity_ink(severity: Severity) -> Ink {
+    match severity {
+        Severity::Info => Ink::Cyan,
+        Severity::Warning => Ink::Yellow,
+        Severity::Critical => Ink::Red,
+    }
+}
+
+fn heading(page: &mut Page, text: &str) {
+    page.gap();
+    page.line(0, Ink::Bold, text);
+}
+
+// === Members ===
+
+fn members(page: &mut Page, diagnosis: &Diagnosis) {
+    let members = &diagnosis.facts.members;
+    let fixes = member_fixes(diagnosis);
+    if members.is_empty() {
+        return;
+    }
+    let cells: Vec<[String; 4]> = members.iter().map(|member| cells(member, members)).collect();
+    let head = ["ROLE", "VERSION", "DATABASE (OF QUOTA)", "BEHIND"];
+    let widths = [0, 1, 2, 3].map(|at| {
+        let lengths = cells.iter().map(|row| row[at].chars().count());
+        lengths.chain([head[at].len()]).max().unwrap_or(0)
+    });
+    let taken: usize = widths.iter().map(|width| width + 2).sum();
+    let longest = members
+        .iter()
+        .map(|member| member.name.chars().count())
+        .chain([6])
+        .max()
+        .unwrap_or(6);
+    // A name that leaves no room for its row stands on a line of its own.
+    let name_width = longest.min(page.width().saturating_sub(taken + 2).max(8));
+
+    page.gap();
+    let row = |name: &str, cells: [&str; 4]| {
+        let mut line = column(name, name_width);
+        for (cell, width) in cells.iter().zip(widths) {
+            line += &column(cell, width);
+        }
+        line
+    };
+    page.line(2, Ink::Dim, &row("MEMBER", head));
+    for (member, cells) in members.iter().zip(&cells) {
+        let mut name = &*member.name;
+        if name.chars().count() > name_width {
+            page.line(2, Ink::Plain, name);
+            name = "";
+        }
+        let alarms: Vec<&str> = member.alarms.iter().map(|alarm| alarm.as_str()).collect();
+        match absence(member) {
+            Some(why) => {
+                let lead = format!("  {}{}", column(name, name_width), column(&cells[0], widths[0]));
+                page.paragraph(&[(Ink::Plain, &lead)], name_width + 4, Ink::Red, &why);
+                if let Some((_, fix)) = fixes.iter().find(|(name, _)| *name == &*member.name) {
+                    remedy_line(page, name_width + 4, fix);
+                }
+            }
+            None => page.line(2, Ink::Plain, &row(name, cells.each_ref().map(String::as_str))),
+        }
+        if !alarms.is_empty() {
+            page.line(name_width + 4, Ink::Red, &format!("alarm {}", alarms.join(", ")));
+        }
+    }
+    let unread = |(member, cells): (&MemberFacts, &[String; 4])| {
+        absence(member).is_none() && cells.iter().any(|cell| cell == "?")
+    };
+    if members.iter().zip(&cells).any(unread) {
+        page.paragraph(&[(Ink::Dim, "  ? ")], 4, Ink::Dim, "could not be read");
+    }
+    let assumed = |member: &MemberFacts| matches!(member.quota, Quota::Bytes(_, QuotaSource::Assumed));
+    if members
+        .iter()
+        .any(|member| member.db_size_bytes.is_some() && assumed(member))
+    {
+        let note = "of etcd's default quota of 2 GiB: nothing told the one in force";
+        page.paragraph(&[(Ink::Dim, "  * ")], 4, Ink::Dim, note);
+    }
+}
+
+fn cells(member: &MemberFacts, members: &[MemberFacts]) -> [String; 4] {
+    [
+        role(member).to_owned(),
+        member.version.clone().unwrap_or_else(|| "?".into()),
+        database_size(member),
+        raft_lag(member, members).map_or_else(|| "?".into(), behind),
+    ]
+}
+
+// === Problems ===
+
+fn problem(page: &mut Page, problem: &Problem, now: Timestamp) {
+    page.gap();
+    let rank = format!("{}. ", problem.rank);
+    let severity = format!("{}  ", problem.severity.as_str().to_uppercase());
+    let lead = [(Ink::Bold, &*rank), (severity_ink(problem.severity), &*severity)];
+    page.paragraph(&lead, rank.len(), Ink::Bold, title(problem));
+    page.paragraph(&[(Ink::Plain, "   ")], 3, Ink::Dim, &about(page, problem, now));
+    if !problem.firing && problem.severity == Severity::Info && problem.explains.is_empty() {
+        // Neither certain nor bad: a page about it would bury what is.
+        return;
+    }
+    for (lead, text) in [("", &problem.description), ("Impact: ", &problem.impact)] {
+        if !text.trim().is_empty() {
+            page.gap();
+            page.paragraph(&[(Ink::Plain, "   "), (Ink::Bold, lead)], 3, Ink::Plain, text);
+        }
+    }
+    evidence(page, &problem.evidence);
+    remedy(page, problem);
+    if !problem.explains.is_empty() {
+        page.gap();
+        page.line(3, Ink::Bold, "This explains");
+        for found in &problem.explains {
+            symptom(page, found, now, 5);
+        }
+    }
+}
+
+/// The summary; the alert's name where a rule has none.
+fn title(problem: &Problem) -> &str {
+    if problem.summary.trim().is_empty() {
+        &problem.alert
+    } else {
+        &problem.summary
+    }
+}
+
+fn about(page: &Page, problem: &Problem, now: Timestamp) -> String {
+    let dot = page.glyph(" · ", " - ");
+    let member = problem
+        .member
+        .as_ref()
+        .map_or_else(String::new, |member| format!("{dot}member {member}"));
+    format!("{}{member}{dot}{}", problem.alert, state_in_words(problem, now))
+}
+
+/// A symptom in short: its remedy is the cause's.
+fn symptom(page: &mut Page, problem: &Problem, now: Timestamp, indent: usize) {
+    let indent = indent.min(MAX_INDENT);
+    let bullet = format!("{:indent$}- ", "");
+    let severity = format!("{}  ", problem.severity.as_str());
+    let lead = [
+        (Ink::Plain, &*bullet),
+        (severity_ink(problem.severity), &*severity),
+    ];
+    page.paragraph(&lead, indent + 2, Ink::Plain, title(problem));
+    let blanks = " ".repeat(indent + 2);
+    page.paragraph(
+        &[(Ink::Plain, &blanks)],
+        indent + 2,
+        Ink::Dim,
+        &about(page, problem, now),
+    );
+    for found in &problem.explains {
+        symptom(page, found, now, indent + 2);
+    }
+}
+
+/// Values beside what they are compared with.
+fn evidence(page: &mut Page, evidence: &[Evidence]) {
+    if evidence.is_empty() {
+        return;
+    }
+    let rows: Vec<[String; 3]> = evidence
+        .iter()
+        .map(|evidence| {
+            let value = evidence.value.map_or_else(
+                || "no value".into(),
+                |value| units::quantity(value, &evidence.unit),
+            );
+            [
+                evidence.text.clone(),
+                value,
+                units::reference(&evidence.reference, &evidence.unit),
+            ]
+        })
+        .collect();
+    let head = ["EVIDENCE", "NOW", "REFERENCE"];
+    let [texts, values, references] = [0, 1, 2].map(|at| {
+        let lengths = rows.iter().map(|row| row[at].chars().count());
+        lengths.chain([head[at].len()]).max().unwrap_or(0)
+    });
+    page.gap();
+    if 3 + texts + values + references + 4 <= page.width() {
+        let row = |[text, value, reference]: [&str; 3]| {
+            format!(
+                "{}{}{reference}",
+                column(text, texts),
+                column(&format!("{value:>values$}"), values)
+            )
+        };
+        page.line(3, Ink::Dim, &row(head));
+        for cells in &rows {
+            page.line(3, Ink::Plain, &row(cells.each_ref().map(String::as_str)));
+        }
+        return;
+    }
+    page.line(3, Ink::Dim, "EVIDENCE");
+    for [text, value, reference] in &rows {
+        let against = if reference.is_empty() {
+            String::new()
+        } else {
+            format!(" (reference {reference})")
+        };
+        page.paragraph(
+            &[(Ink::Plain, "   ")],
+            5,
+            Ink::Plain,
+            &format!("{text}: {value}{against}"),
+        );
+    }
+}
+
+fn remedy(page: &mut Page, problem: &Problem) {
+    let steps = steps(&problem.remedy, &problem.commands);
+    if steps.is_empty() {
+        return;
+    }
+    page.gap();
+    page.line(3, Ink::Bold, "What to do");
+    for step in steps {
+        let marker = if step.marker.is_empty() {
+            String::new()
+        } else {
+            format!("{} ", step.marker)
+        };
+        let hang = 3 + marker.chars().count();
+        let mut lead = format!("   {marker}");
+        for piece in step.pieces {
+            match piece {
+                Piece::Prose(text) => page.paragraph(&[(Ink::Plain, &lead)], hang, Ink::Plain, &text),
+                Piece::Command(command) => {
+                    if !lead.trim().is_empty() {
+                        page.line(0, Ink::Plain, &lead);
+                    }
+                    page.line(hang + 2, Ink::Cyan, &command);
+                }
+            }
+            lead = " ".repeat(hang);
+        }
+    }
+    if !problem.runbook_url.is_empty() {
+        page.line(3, Ink::Dim, &format!("Runbook: {}", problem.runbook_url));
+    }
+}
+
+// === What was checked, and what could not be ===
+
+fn checklist(page: &mut Page, items: &[CheckItem], in_full: bool) {
+    if items.is_empty() {
+        return;
+    }
+    let (unknown, read): (Vec<&CheckItem>, Vec<&CheckItem>) =
+        items.iter().partition(|item| item.status == Status::Unknown);
+    if !in_full && read.iter().all(|item| item.status == Status::Pass) {
+        let mut text = match unknown.len() {
+            0 => format!("All {} items of the checklist pass", items.len()),
+            _ => format!("{} of {} items of the checklist pass", read.len(), items.len()),
+        };
+        let of = |item: &&CheckItem| format!("{} ({})", item.title, item.detail);
+        if !unknown.is_empty() {
+            text += &format!(
+                "; unknown: {}",
+                unknown.iter().map(of).collect::<Vec<_>>().join(", ")
+            );
+        }
+        page.gap();
+        page.paragraph(&[(Ink::Plain, "  ")], 2, Ink::Plain, &(text + "."));
+        return;
+    }
+    heading(page, "Checklist");
+    for item in items {
+        let mark = match item.status {
+            Status::Pass => "ok",
+            status => status.as_str(),
+        };
+        let lead = [
+            (status_ink(item.status), &*format!("  {}", column(mark, 7))),
+            (Ink::Plain, &*format!("{:>2}. ", item.step)),
+        ];
+        let detail = if item.detail.is_empty() {
+            String::new()
+        } else {
+            format!(": {}", item.detail)
+        };
+        page.paragraph(&lead, 15, Ink::Plain, &format!("{}{detail}", item.title));
+    }
+}
+
+fn coverage(page: &mut Page, diagnosis: &Diagnosis, apart: bool) {
+    let coverage = &diagnosis.coverage;
+    let Coverage {
+        rules,
+        evaluated,
+        gaps,
+        ..
+    } = coverage;
+    if gaps.iter().all(|gap| gap.looks_back.is_some()) {
+        // Nothing is hidden: a line will do.
+        if let Some(text) = still_filling(coverage, usize::MAX) {
+            if apart {
+                page.gap();
+            }
+            page.paragraph(&[(Ink::Plain, "  ")], 2, Ink::Dim, &(text + "."));
+        }
+        return;
+    }
+    heading(page, "What could not be seen");
+    page.line(
+        2,
+        Ink::Plain,
+        &format!("{evaluated} of {rules} rules had all their data."),
+    );
+    for lack in lacks_beside_members(diagnosis) {
+        page.paragraph(&[(Ink::Plain, "  - ")], 4, Ink::Plain, &lack.text);
+        if !lack.fix.is_empty() {
+            remedy_line(page, 4, &lack.fix);
+        }
+    }
+}
+
+/// How to mend what stands above it.
+fn remedy_line(page: &mut Page, indent: usize, fix: &str) {
+    let lead = format!("{:indent$}{} ", "", page.glyph("→", "->"));
+    page.paragraph(&[(Ink::Plain, &lead)], lead.chars().count(), Ink::Plain, fix);
+}
+
+fn errors(page: &mut Page, diagnosis: &Diagnosis) {
+    let failures = failures(diagnosis);
+    if failures.is_empty() {
+        return;
+    }
+    heading(page, "What went wrong while looking");
+    for (sources, message) in failures {
+        page.paragraph(
+            &[(Ink::Plain, "  - ")],
+            4,
+            Ink::Plain,
+            &format!("{}: {message}", sources.join(", ")),
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests;

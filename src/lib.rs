@@ -16,4 +16,5 @@ pub mod store;
 pub mod diagnosis;
 pub mod snapshot;
 
+pub mod http;
 pub mod render;

@@ -1,0 +1,205 @@
+//! HTTP: the routes. Handlers read the last snapshots and never call etcd.
+//!
+//! | route | gives |
+//! |---|---|
+//! | `GET /` | the page: clusters, members, problems; no scripts, no external assets |
+//! | `GET /metrics` | OpenMetrics 1.0 or text 0.0.4, as `Accept` asks; gzip |
+//! | `GET /api/v1/diagnosis` | the diagnosis (`?cluster=`, `?format=json\|text\|markdown`) |
+//! | `GET /api/v1/diagnosis/schema` | its JSON Schema |
+//! | `GET /api/v1/health` | `application/health+json`; 503 when something critical fires |
+//! | `GET /runbooks/{alert}` | the runbook of a shipped alert as a page, with `.md` behind it as it is written |
+//! | `GET /-/healthy` | 200 as long as the process answers |
+//! | `GET /-/ready` | 503 until every cluster was observed, and when observations have stopped |
+//! | `POST /-/reload` | reads the configuration anew; from this host only, unless enabled |
+//!
+//! `HEAD` works wherever `GET` does. Every error is JSON: see [`error::ApiError`].
+
+pub mod error;
+
+mod admin;
+mod diagnosis;
+mod exposition;
+mod health;
+mod instruments;
+mod layers;
+mod metrics;
+mod negotiate;
+mod page;
+mod process;
+mod runbooks;
+mod seen;
+mod server;
+
+#[cfg(test)]
+mod fixtures;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::FromRef;
+use axum::http::Uri;
+use axum::routing::{get, post};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::model::{Desc, Timestamp};
+use crate::snapshot::Snapshot;
+
+use self::error::ApiError;
+pub use self::server::{BindError, bind, serve};
+
+/// Every route, for the answer to an unknown one. The table above says what each gives.
+const ROUTES: &[&str] = &[
+    "/",
+    "/metrics",
+    "/api/v1/diagnosis",
+    "/api/v1/diagnosis/schema",
+    "/api/v1/health",
+    "/runbooks/{alert}",
+    "/-/healthy",
+    "/-/ready",
+    "/-/reload",
+];
+
+/// Metrics of the server itself, on `/metrics` beside those of the clusters. Their labels are complete: no runner adds
+/// any.
+pub fn descs() -> impl Iterator<Item = &'static Desc> {
+    let own = [
+        &metrics::BUILD_INFO,
+        &metrics::SNAPSHOT_AGE,
+        &instruments::REQUESTS,
+    ];
+    own.into_iter().chain(process::DESCS.iter().copied())
+}
+
+/// A request to read the configuration anew. The answer says what was wrong with it; the old one stays then.
+pub type ReloadRequest = oneshot::Sender<Result<(), String>>;
+
+/// What the handlers read.
+#[derive(Clone)]
+pub struct State {
+    /// What is watched. A reload that takes effect sends it anew.
+    pub watched: watch::Receiver<Arc<Watched>>,
+    /// Where a reload is asked for.
+    pub reload: mpsc::Sender<ReloadRequest>,
+    /// Whether a reload may be asked for from other hosts.
+    pub enable_reload_remotely: bool,
+    /// The time, for the age of what is shown.
+    pub clock: fn() -> Timestamp,
+}
+
+/// What is watched, as one configuration has it.
+#[derive(Clone, Default)]
+pub struct Watched {
+    /// The clusters, in the order of the configuration.
+    pub clusters: Vec<Cluster>,
+    /// A digest of the rules in force: two reports of one digest were judged alike.
+    pub rules_digest: String,
+}
+
+/// One cluster that is watched.
+#[derive(Clone)]
+pub struct Cluster {
+    /// Its name, as in the label `cluster`.
+    pub name: Arc<str>,
+    /// Its last snapshot; none until the first cycle is done.
+    pub snapshots: watch::Receiver<Option<Arc<Snapshot>>>,
+    /// From which age on a snapshot says nothing of the present: its series are left out of `/metrics`, the page and
+    /// the health say so, and `/-/ready` fails. Some cycles long, so that one slow cycle is not taken for a stall.
+    pub stale_after: Duration,
+}
+
+/// What the router hands to its handlers.
+#[derive(Clone)]
+struct App {
+    state: State,
+    exposition: Arc<metrics::Page>,
+}
+
+impl FromRef<App> for State {
+    fn from_ref(app: &App) -> Self {
+        app.state.clone()
+    }
+}
+
+/// All routes, with their limits and headers. Serve it with [`serve`], which tells the handlers who asks.
+pub fn router(state: State) -> Router {
+    let requests = instruments::Requests::default();
+    let app = App {
+        exposition: Arc::new(metrics::Page::new(&requests)),
+        state,
+    };
+    let routes = Router::new()
+        .route("/", get(page::page))
+        .route("/metrics", get(metrics::metrics))
+        .route("/api/v1/diagnosis", get(diagnosis::diagnosis))
+        .route("/api/v1/diagnosis/schema", get(diagnosis::schema))
+        .route("/api/v1/health", get(health::health))
+        .route("/runbooks/{alert}", get(runbooks::runbook))
+        .route("/-/healthy", get(admin::healthy))
+        .route("/-/ready", get(admin::ready))
+        .route("/-/reload", post(admin::reload).put(admin::reload))
+        .fallback(unknown_route)
+        .method_not_allowed_fallback(unknown_method)
+        .with_state(app);
+    layers::apply(routes, requests)
+}
+
+async fn unknown_route(uri: Uri) -> ApiError {
+    ApiError::not_found(format!(
+        "there is no {}; known routes: {}",
+        uri.path(),
+        ROUTES.join(" ")
+    ))
+}
+
+async fn unknown_method(method: axum::http::Method, uri: Uri) -> ApiError {
+    ApiError::method_not_allowed(format!(
+        "{} does not take {method}; the header Allow names what it takes",
+        uri.path()
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::StatusCode;
+
+    use super::fixtures::{Api, snapshot};
+    use super::*;
+
+    #[tokio::test]
+    async fn every_listed_route_exists_and_answers_head() {
+        let api = Api::of([snapshot("etcd")]);
+        for route in ROUTES {
+            let path = route.replace("{alert}", "EtcdNoLeader");
+            let answer = api.send("HEAD", &path).await;
+            let expected = match *route {
+                "/-/reload" => StatusCode::METHOD_NOT_ALLOWED,
+                _ => StatusCode::OK,
+            };
+            assert_eq!(answer.status, expected, "{route}");
+            assert_eq!(answer.body, "", "{route}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_unknown_route_names_the_known_ones() {
+        let answer = Api::of([snapshot("etcd")]).get("/metric").await;
+        assert_eq!(answer.status, StatusCode::NOT_FOUND);
+        let error = answer.json();
+        assert_eq!(error["status"], "error");
+        assert_eq!(error["errorType"], "not_found");
+        assert_eq!(
+            error["error"],
+            format!("there is no /metric; known routes: {}", ROUTES.join(" "))
+        );
+    }
+
+    #[tokio::test]
+    async fn a_wrong_method_is_told_the_right_ones() {
+        let answer = Api::of([snapshot("etcd")]).send("DELETE", "/metrics").await;
+        assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED);
+        assert_eq!(answer.header("allow"), "GET,HEAD");
+        assert_eq!(answer.json()["errorType"], "method_not_allowed");
+    }
+}

@@ -1,0 +1,165 @@
+//! One problem of the page, with its symptoms inside.
+
+use std::borrow::Cow;
+
+use maud::{Markup, html};
+
+use crate::diagnosis::{Evidence, Problem};
+use crate::model::Timestamp;
+use crate::render::remedy::{Piece, Step, steps};
+use crate::render::{state_in_words, units};
+use crate::rules::builtin;
+
+pub(super) fn article(problem: &Problem, now: Timestamp, open: bool) -> Markup {
+    let headline = if problem.summary.is_empty() {
+        &problem.alert
+    } else {
+        &problem.summary
+    };
+    html! {
+        details.problem.(problem.severity.as_str()) open[open] {
+            summary {
+                span.badge.(problem.severity.as_str()) { (problem.severity.as_str()) }
+                strong { (headline) }
+                span.dim { (problem.alert) ", " (state_in_words(problem, now)) }
+            }
+            @if !problem.description.is_empty() { p { (problem.description) } }
+            @if !problem.impact.is_empty() { p { strong { "Impact: " } (problem.impact) } }
+            (evidence(&problem.evidence))
+            (remedy(problem))
+            @if let Some(url) = runbook(problem) { p { a href=(url) { "Runbook" } } }
+            @if !problem.explains.is_empty() {
+                h4 { "This explains" }
+                @for symptom in &problem.explains { (article(symptom, now, false)) }
+            }
+        }
+    }
+}
+
+fn evidence(evidence: &[Evidence]) -> Markup {
+    if evidence.is_empty() {
+        return html! {};
+    }
+    html! {
+        h4 { "Evidence" }
+        table.evidence {
+            thead { tr {
+                td {}
+                th.number scope="col" { "Now" }
+                th scope="col" { "Reference" }
+            } }
+            @for item in evidence {
+                tr {
+                    th scope="row" { (item.text) }
+                    td.number { strong { (value(item)) } }
+                    td.dim.reference { (units::reference(&item.reference, &item.unit)) }
+                }
+            }
+        }
+        // Read by whoever doubts a value: out of the way of what to do.
+        details {
+            summary { "Expressions" }
+            @for item in evidence { p.dim { (item.text) } pre { code { (item.expr) } } }
+        }
+    }
+}
+
+fn value(evidence: &Evidence) -> String {
+    match evidence.value {
+        Some(value) => units::quantity(value, &evidence.unit),
+        None => "no value now".to_owned(),
+    }
+}
+
+fn remedy(problem: &Problem) -> Markup {
+    let steps = steps(&problem.remedy, &problem.commands);
+    if steps.is_empty() {
+        return html! {};
+    }
+    html! {
+        h4 { "What to do" }
+        @for item in &steps {
+            div.step { span.marker { (item.marker) } div { (pieces(item)) } }
+        }
+    }
+}
+
+fn pieces(step: &Step) -> Markup {
+    html! {
+        @for piece in &step.pieces {
+            @match piece {
+                Piece::Prose(text) => p { (prose(text)) },
+                Piece::Command(command) => pre { code { (command) } },
+            }
+        }
+    }
+}
+
+/// Text in which code stands in backquotes. One without a partner stands for itself.
+fn prose(text: &str) -> Markup {
+    let parts: Vec<&str> = text.split('`').collect();
+    // Splitting gives at least one part.
+    let last = parts.len() - 1;
+    html! {
+        @for (at, part) in parts.iter().enumerate() {
+            @if at % 2 == 0 { (part) } @else if at < last { code { (part) } } @else { "`" (part) }
+        }
+    }
+}
+
+/// Where to read more: here, when it is the runbook that is shipped, so that it can be read where only this server can
+/// be reached.
+fn runbook(problem: &Problem) -> Option<Cow<'_, str>> {
+    let shipped = problem
+        .runbook_url
+        .ends_with(&format!("/docs/runbooks/{}.md", problem.alert));
+    if shipped && builtin::runbook(&problem.alert).is_some() {
+        return Some(format!("/runbooks/{}", problem.alert).into());
+    }
+    link(&problem.runbook_url).map(Cow::Borrowed)
+}
+
+/// A link that leads to a page and does not run anything: rule files may come from anywhere.
+fn link(url: &str) -> Option<&str> {
+    let harmless = ["https://", "http://", "/"];
+    harmless.iter().any(|start| url.starts_with(start)).then_some(url)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::render::fixture;
+
+    #[test]
+    fn a_shipped_runbook_is_read_here_and_any_other_where_it_is() {
+        let mut problem = fixture::quota().problems.remove(0);
+        problem.alert = "EtcdQuotaAlarmFull".into();
+        problem.runbook_url = "https://example.org/docs/runbooks/EtcdQuotaAlarmFull.md".into();
+        assert_eq!(runbook(&problem).unwrap(), "/runbooks/EtcdQuotaAlarmFull");
+        problem.runbook_url = "https://example.org/ours".into();
+        assert_eq!(runbook(&problem).unwrap(), "https://example.org/ours");
+        problem.alert = "Ours".into();
+        problem.runbook_url = "https://example.org/docs/runbooks/Ours.md".into();
+        assert_eq!(runbook(&problem).unwrap(), problem.runbook_url);
+    }
+
+    #[test]
+    fn code_stands_out_and_an_unpaired_backquote_stays() {
+        assert_eq!(
+            prose("as `root` or so").into_string(),
+            "as <code>root</code> or so"
+        );
+        assert_eq!(prose("a `b c").into_string(), "a `b c");
+        assert_eq!(prose("`<b>`").into_string(), "<code>&lt;b&gt;</code>");
+        assert_eq!(prose("").into_string(), "");
+    }
+
+    #[test]
+    fn only_pages_are_linked() {
+        assert_eq!(link("https://example.org/x"), Some("https://example.org/x"));
+        assert_eq!(link("/runbooks/EtcdNoLeader"), Some("/runbooks/EtcdNoLeader"));
+        for other in ["javascript:alert(1)", "data:text/html,x", " javascript:x", ""] {
+            assert_eq!(link(other), None, "{other}");
+        }
+    }
+}

@@ -16,5 +16,7 @@ pub mod store;
 pub mod diagnosis;
 pub mod snapshot;
 
+pub mod config;
 pub mod http;
 pub mod render;
+pub mod telemetry;

@@ -1,0 +1,171 @@
+//! The effective configuration as a YAML file, with the place of each value beside it.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::Path;
+
+use super::load::Merged;
+use super::{Cluster, Config, duration};
+
+/// What stands in place of a password.
+pub(super) const HIDDEN: &str = "<hidden>";
+
+/// The place that set each key; defaults are left out.
+pub(super) fn origins(merged: &Merged) -> BTreeMap<Vec<String>, String> {
+    let mut origins: BTreeMap<_, _> = merged
+        .paths()
+        .into_iter()
+        .map(|path| (path.clone(), merged.place(&path)))
+        .collect();
+    origins.retain(|_, place| !place.is_empty() && place != "default");
+    origins
+}
+
+/// The whole configuration.
+pub(super) fn yaml(config: &Config) -> String {
+    let mut page = Page {
+        origins: &config.sources.origins,
+        text: String::new(),
+        path: Vec::new(),
+    };
+    page.value("interval", &duration::format(config.interval));
+    page.value("timeout", &duration::format(config.timeout));
+    page.value("window", &duration::format(config.store.window));
+    page.text += "clusters:\n";
+    for (index, cluster) in config.clusters.iter().enumerate() {
+        page.path = vec!["clusters".into(), index.to_string()];
+        page.cluster(cluster);
+    }
+    page.path.clear();
+    page.section("rules", |page| {
+        page.value("builtin", &config.rules.builtin.to_string());
+        page.list(
+            "files",
+            config
+                .rules
+                .patterns
+                .iter()
+                .map(|path| path.display().to_string()),
+        );
+        page.map("external_labels", &config.rules.external_labels);
+    });
+    page.section("web", |page| {
+        page.value("listen_address", &quoted(&config.web.listen_address));
+        page.value(
+            "enable_remote_reload",
+            &config.web.enable_remote_reload.to_string(),
+        );
+    });
+    page.section("store", |page| {
+        page.value("max_series", &config.store.max_series.to_string());
+        page.value("etcd_job", &quoted(&config.store.etcd_job));
+    });
+    page.section("log", |page| {
+        page.value("level", &config.log.level.to_string());
+        page.value("format", config.log.format.as_str());
+    });
+    page.section("paths", |page| {
+        page.path_value("proc", Some(&config.paths.proc));
+        page.path_value("sys", Some(&config.paths.sys));
+        page.path_value("rootfs", Some(&config.paths.rootfs));
+    });
+    page.text
+}
+
+/// A text in double quotes. JSON's strings are YAML's, too.
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+struct Page<'a> {
+    origins: &'a BTreeMap<Vec<String>, String>,
+    text: String,
+    path: Vec<String>,
+}
+
+impl Page<'_> {
+    /// The indent of keys at the present depth: a list's item stands two columns in, like the keys of a map.
+    fn indent(&self) -> String {
+        "  ".repeat(self.path.len())
+    }
+
+    fn line(&mut self, key: &str, value: &str) {
+        let indent = self.indent();
+        self.path.push(key.to_owned());
+        let origin = self
+            .origins
+            .get(&self.path)
+            .map(|place| format!("  # {place}"))
+            .unwrap_or_default();
+        self.path.pop();
+        let space = if value.is_empty() { "" } else { " " };
+        let _ = writeln!(self.text, "{indent}{key}:{space}{value}{origin}");
+    }
+
+    fn value(&mut self, key: &str, value: &str) {
+        self.line(key, value);
+    }
+
+    fn path_value(&mut self, key: &str, path: Option<&Path>) {
+        if let Some(path) = path {
+            self.line(key, &quoted(&path.display().to_string()));
+        }
+    }
+
+    fn section(&mut self, key: &str, body: impl FnOnce(&mut Self)) {
+        self.line(key, "");
+        self.path.push(key.to_owned());
+        body(self);
+        self.path.pop();
+    }
+
+    fn list(&mut self, key: &str, items: impl Iterator<Item = String>) {
+        let items: Vec<String> = items.map(|item| quoted(&item)).collect();
+        self.line(key, &format!("[{}]", items.join(", ")));
+    }
+
+    fn map(&mut self, key: &str, map: &BTreeMap<String, String>) {
+        if map.is_empty() {
+            return self.line(key, "{}");
+        }
+        self.section(key, |page| {
+            for (name, value) in map {
+                let indent = page.indent();
+                let _ = writeln!(page.text, "{indent}{}: {}", quoted(name), quoted(value));
+            }
+        });
+    }
+
+    fn cluster(&mut self, cluster: &Cluster) {
+        let connection = &cluster.connection;
+        let start = self.text.len();
+        self.line("name", &quoted(&cluster.name));
+        // The dash of the list takes the place of the first key's last two columns of indent.
+        self.text.replace_range(start + 2..start + 4, "- ");
+        self.list("endpoints", connection.endpoints.iter().cloned());
+        self.section("tls", |page| {
+            page.path_value("ca_file", connection.tls.ca_file.as_deref());
+            page.path_value("cert_file", connection.tls.cert_file.as_deref());
+            page.path_value("key_file", connection.tls.key_file.as_deref());
+            if let Some(name) = &connection.tls.server_name {
+                page.value("server_name", &quoted(name));
+            }
+            page.value(
+                "insecure_skip_verify",
+                &connection.tls.insecure_skip_verify.to_string(),
+            );
+        });
+        if let Some(name) = &connection.username {
+            self.value("username", &quoted(name));
+        }
+        if connection.password.is_some() {
+            self.value("password", &quoted(HIDDEN));
+        }
+        self.path_value("password_file", connection.password_file.as_deref());
+        self.map("metrics_urls", &connection.metrics_urls);
+        if let Some(quota) = cluster.quota_bytes {
+            self.value("quota_bytes", &quota.to_string());
+        }
+        self.value("host", &cluster.host.to_string());
+    }
+}

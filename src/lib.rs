@@ -20,3 +20,6 @@ pub mod config;
 pub mod http;
 pub mod render;
 pub mod telemetry;
+
+pub mod app;
+pub mod cycle;

@@ -1,0 +1,364 @@
+//! The running program: builds everything from a checked configuration, runs it, reloads it, drains it.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use sha2::{Digest, Sha256};
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use crate::config::{self, Config};
+use crate::cycle::{self, Cycle};
+use crate::diagnosis::Diagnosis;
+use crate::http;
+use crate::render::ToolInfo;
+use crate::rules::convention::check_convention;
+use crate::rules::{self, RuleSet, builtin};
+use crate::snapshot::Snapshot;
+use crate::telemetry::LevelHandle;
+
+/// How many reloads may wait for their turn. A further one waits in its HTTP request.
+const RELOAD_QUEUE: usize = 4;
+
+/// How many intervals may pass without a new snapshot before the last one says nothing of the present any more. One
+/// slow cycle, or two, is no stall.
+const STALE_AFTER_INTERVALS: u32 = 4;
+
+/// How often `diagnose` looks while it watches, unless the configured interval is shorter: often enough that a rate
+/// has several points within its default window of 15 s.
+const DIAGNOSE_INTERVAL: Duration = Duration::from_secs(2);
+
+/// A server that has its port and its settings, and does not run yet.
+pub struct App {
+    config: Config,
+    rules: Rules,
+    prepared: Vec<Prepared>,
+    listener: TcpListener,
+}
+
+/// Rules as they were read, in one go, so that the digest is that of the rules in force.
+#[derive(Clone)]
+pub struct Rules {
+    /// The rules.
+    pub set: Arc<RuleSet>,
+    /// This version and the rules' digest, for reports.
+    pub tool: ToolInfo,
+}
+
+/// A cluster that is being watched. Dropping it ends its cycles.
+struct Watched {
+    settings: cycle::Settings,
+    interval: Duration,
+    snapshots: watch::Receiver<Option<Arc<Snapshot>>>,
+    rules: watch::Sender<Arc<RuleSet>>,
+    task: JoinHandle<()>,
+}
+
+/// A cluster that is going to be watched.
+enum Prepared {
+    /// By cycles that run already.
+    Running(cycle::Settings),
+    /// By new ones.
+    New(cycle::Settings, Box<Cycle>),
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl App {
+    /// Loads the rules, tries the endpoints and binds the port. Nothing runs yet.
+    ///
+    /// # Errors
+    /// When a rule file, an endpoint or the port cannot be used; the message says which, and what to do.
+    pub async fn build(config: Config) -> anyhow::Result<Self> {
+        let rules = load_rules(&config)?;
+        let prepared = prepare_all(&config, &rules, &[])?;
+        let listener = http::bind(&config.web.listen_address).await?;
+        Ok(Self {
+            config,
+            rules,
+            prepared,
+            listener,
+        })
+    }
+
+    /// The address that it listens on.
+    ///
+    /// # Errors
+    /// When the operating system does not tell.
+    pub fn addr(&self) -> anyhow::Result<SocketAddr> {
+        self.listener
+            .local_addr()
+            .context("could not read the address of the listening socket")
+    }
+
+    /// Watches the clusters and serves until `shutdown` ends, then lets requests under way finish. Each value from
+    /// `reload` reads the configuration anew, as `POST /-/reload` does; `level` follows what it then says.
+    ///
+    /// # Errors
+    /// When the server cannot go on.
+    pub async fn run(
+        self,
+        shutdown: impl Future<Output = ()> + Send + 'static,
+        reload: mpsc::Receiver<()>,
+        level: LevelHandle,
+    ) -> anyhow::Result<()> {
+        let Self {
+            config,
+            rules,
+            prepared,
+            listener,
+        } = self;
+        let watched = watch_all(&config, &rules, prepared, Vec::new());
+        let (publish, published) = watch::channel(for_http(&config, &rules, &watched));
+        let (ask, asked) = mpsc::channel(RELOAD_QUEUE);
+        let state = http::State {
+            watched: published,
+            reload: ask,
+            enable_reload_remotely: config.web.enable_remote_reload,
+            clock: cycle::now,
+        };
+        let reloader = tokio::spawn(
+            Reloader {
+                config,
+                watched,
+                publish,
+                level,
+            }
+            .run(asked, reload),
+        );
+        http::serve(listener, http::router(state), shutdown).await;
+        reloader.abort();
+        Ok(())
+    }
+}
+
+/// The owner of the running clusters: the only one who starts and ends them.
+struct Reloader {
+    config: Config,
+    watched: Vec<Watched>,
+    publish: watch::Sender<Arc<http::Watched>>,
+    level: LevelHandle,
+}
+
+impl Reloader {
+    async fn run(
+        mut self,
+        mut asked: mpsc::Receiver<http::ReloadRequest>,
+        mut signalled: mpsc::Receiver<()>,
+    ) {
+        loop {
+            let answer = tokio::select! {
+                Some(answer) = asked.recv() => Some(answer),
+                Some(()) = signalled.recv() => None,
+                else => return,
+            };
+            let outcome = self.reload().await;
+            match &outcome {
+                Ok(()) => tracing::info!(clusters = self.watched.len(), "configuration reloaded"),
+                Err(error) => tracing::error!(
+                    error = format!("{error:#}"),
+                    "the new configuration was refused, the old one stays in force"
+                ),
+            }
+            if let Some(answer) = answer {
+                // The asker may have gone away meanwhile; the reload is done all the same.
+                let _ = answer.send(outcome.map_err(|error| format!("{error:#}")));
+            }
+        }
+    }
+
+    /// Does all that may fail first; only then is anything changed.
+    async fn reload(&mut self) -> anyhow::Result<()> {
+        let config = self.config.reload().await?;
+        let rules = load_rules(&config)?;
+        let prepared = prepare_all(&config, &rules, &self.watched)?;
+        if config.web.listen_address != self.config.web.listen_address {
+            tracing::warn!("a new web.listen_address takes effect at the next start");
+        }
+        let running = std::mem::take(&mut self.watched);
+        self.watched = watch_all(&config, &rules, prepared, running);
+        self.publish
+            .send_replace(for_http(&config, &rules, &self.watched));
+        self.level.set(config.log.level);
+        self.config = config;
+        Ok(())
+    }
+}
+
+/// Makes the cycles of every cluster that is not watched already with the very same settings.
+fn prepare_all(config: &Config, rules: &Rules, running: &[Watched]) -> anyhow::Result<Vec<Prepared>> {
+    let clusters = config.clusters.iter();
+    clusters
+        .map(|cluster| {
+            let settings = settings(config, cluster);
+            let same = |watched: &Watched| {
+                watched.settings == settings
+                    && watched.interval == config.interval
+                    && !watched.task.is_finished()
+            };
+            if running.iter().any(same) {
+                return Ok(Prepared::Running(settings));
+            }
+            let cycle = Box::new(cycle(settings.clone(), rules.set.clone())?);
+            Ok(Prepared::New(settings, cycle))
+        })
+        .collect()
+}
+
+/// Starts what is new, hands the rules to what goes on, and ends the rest.
+fn watch_all(
+    config: &Config,
+    rules: &Rules,
+    prepared: Vec<Prepared>,
+    mut running: Vec<Watched>,
+) -> Vec<Watched> {
+    let mut watched = Vec::new();
+    for cluster in prepared {
+        match cluster {
+            Prepared::New(settings, cycle) => watched.push(watch_one(config, settings, *cycle, rules)),
+            Prepared::Running(settings) => {
+                let at = running.iter().position(|watched| watched.settings == settings);
+                // It was found among these when it was prepared.
+                let Some(at) = at else { continue };
+                let same = running.swap_remove(at);
+                same.rules.send_replace(rules.set.clone());
+                watched.push(same);
+            }
+        }
+    }
+    watched
+}
+
+fn watch_one(config: &Config, settings: cycle::Settings, cycle: Cycle, rules: &Rules) -> Watched {
+    let (rules, new_rules) = watch::channel(rules.set.clone());
+    let (publish, snapshots) = watch::channel(None);
+    let task = tokio::spawn(cycle.run(config.interval, new_rules, publish));
+    Watched {
+        settings,
+        interval: config.interval,
+        snapshots,
+        rules,
+        task,
+    }
+}
+
+fn settings(config: &Config, cluster: &config::Cluster) -> cycle::Settings {
+    cycle::Settings {
+        cluster: cluster.name.as_str().into(),
+        connection: cluster.connection.clone(),
+        collect: config.collect_settings(cluster),
+        store: config.store.clone(),
+    }
+}
+
+fn cycle(settings: cycle::Settings, rules: Arc<RuleSet>) -> anyhow::Result<Cycle> {
+    let name = settings.cluster.clone();
+    Cycle::new(settings, rules).with_context(|| format!("cluster {name:?} cannot be watched"))
+}
+
+fn for_http(config: &Config, rules: &Rules, watched: &[Watched]) -> Arc<http::Watched> {
+    let clusters = watched.iter().map(|watched| http::Cluster {
+        name: watched.settings.cluster.clone(),
+        snapshots: watched.snapshots.clone(),
+        stale_after: config.interval * STALE_AFTER_INTERVALS,
+    });
+    Arc::new(http::Watched {
+        clusters: clusters.collect(),
+        rules_digest: rules.tool.rules_digest.clone(),
+    })
+}
+
+/// Loads the shipped rules and the user's own.
+///
+/// # Errors
+/// When a file cannot be read or is refused; every mistake with file, line, group and rule.
+pub fn load_rules(config: &Config) -> anyhow::Result<Rules> {
+    let (mut groups, mut errors) = (Vec::new(), Vec::new());
+    let texts = rule_texts(config)?;
+    let tool = tool(&texts);
+    for (name, text) in texts {
+        match rules::load(&name, &text) {
+            Ok(loaded) => groups.extend(loaded),
+            Err(refused) => errors.extend(refused),
+        }
+    }
+    let rules = RuleSet::new(groups);
+    errors.extend(check_convention(&rules));
+    let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    anyhow::ensure!(
+        errors.is_empty(),
+        "the rules cannot be used:\n{}",
+        errors.join("\n")
+    );
+    Ok(Rules {
+        set: Arc::new(rules),
+        tool,
+    })
+}
+
+/// This version and the rules that it judges by.
+fn tool(texts: &[(String, String)]) -> ToolInfo {
+    let mut digest = Sha256::new();
+    for (_, text) in texts {
+        // The length goes in first, so that moving a line from one file to the next gives another digest.
+        digest.update(text.len().to_le_bytes());
+        digest.update(text);
+    }
+    let rules_digest = digest
+        .finalize()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect::<String>();
+    ToolInfo {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        rules_digest: format!("sha256:{rules_digest}"),
+    }
+}
+
+/// The names and texts of all rule files in force, in the order of evaluation.
+fn rule_texts(config: &Config) -> anyhow::Result<Vec<(String, String)>> {
+    let shipped = builtin::FILES.iter().filter(|_| config.rules.builtin);
+    let shipped = shipped.map(|(name, text)| Ok(((*name).to_owned(), (*text).to_owned())));
+    let own = config.rules.files.iter().map(|path| {
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("could not read the rule file {}", path.display()))?;
+        Ok((path.display().to_string(), text))
+    });
+    shipped.chain(own).collect()
+}
+
+/// Watches every cluster of the configuration for `window`, all at once, and says what was found: at least one cycle
+/// each, and a last one when the window ends.
+///
+/// # Errors
+/// When a cluster cannot be watched.
+pub async fn diagnose(config: &Config, rules: &Rules, window: Duration) -> anyhow::Result<Vec<Diagnosis>> {
+    let cycles = config
+        .clusters
+        .iter()
+        .map(|cluster| Ok(cycle(settings(config, cluster), rules.set.clone())?.ending_after(window)));
+    let cycles: Vec<Cycle> = cycles.collect::<anyhow::Result<_>>()?;
+    let interval = config.interval.min(DIAGNOSE_INTERVAL);
+    Ok(futures::future::join_all(cycles.into_iter().map(|cycle| watch_for(cycle, window, interval))).await)
+}
+
+async fn watch_for(mut cycle: Cycle, window: Duration, interval: Duration) -> Diagnosis {
+    let end = Instant::now() + window;
+    loop {
+        let begun = Instant::now();
+        let snapshot = cycle.run_once(cycle::now()).await;
+        if begun >= end {
+            return snapshot.diagnosis;
+        }
+        tokio::time::sleep_until((begun + interval).min(end)).await;
+    }
+}

@@ -1,0 +1,314 @@
+//! One cycle of one cluster: collect, remember, evaluate, diagnose, publish. One writer, many readers.
+
+mod changes;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tokio::sync::watch;
+use tokio::time::{Instant, MissedTickBehavior};
+
+use crate::client::Connection;
+use crate::collect::{self, COLLECTORS, Collection, DERIVATIONS, Scope};
+use crate::diagnosis::{self, Diagnosis, Inputs, Problem, Provider, Status};
+use crate::model::{Desc, Labels, Sample, Timestamp};
+use crate::rules::{Evaluator, RuleReport, RuleSet};
+use crate::snapshot::Snapshot;
+use crate::store::{self, Store};
+use changes::Changes;
+
+static CYCLE_DURATION: Desc = Desc::gauge(
+    "etcd_doctor_cycle_duration_seconds",
+    Some("seconds"),
+    "How long the cluster's last cycle took, from the first call to a member to the diagnosis.",
+);
+static CYCLES: Desc = Desc::counter(
+    "etcd_doctor_cycles_total",
+    None,
+    "Cycles of the cluster since etcd-doctor began to watch it, the last one included.",
+);
+static CYCLES_MISSED: Desc = Desc::counter(
+    "etcd_doctor_cycles_missed_total",
+    None,
+    "Cycles of the cluster that were due while an earlier one was still running, and were left out.",
+);
+static WINDOW_SERIES: Desc = Desc::gauge(
+    "etcd_doctor_window_series",
+    None,
+    "Series in the cluster's window in memory.",
+);
+static WINDOW_DROPPED: Desc = Desc::counter(
+    "etcd_doctor_window_dropped_samples_total",
+    None,
+    "Samples that the window did not take because it held as many series as it may.",
+);
+static WINDOW_LATE: Desc = Desc::counter(
+    "etcd_doctor_window_late_samples_total",
+    None,
+    "Samples that the window did not take because their series had one of the same time or a later one.",
+);
+static RULE_FAILURES: Desc = Desc::counter(
+    "etcd_doctor_rule_evaluation_failures_total",
+    None,
+    "Evaluations of the rule that failed; absent while none did.",
+)
+.labels(&["rule"]);
+static CLUSTER_STATUS: Desc = Desc::gauge(
+    "etcd_doctor_cluster_status",
+    None,
+    "The verdict: 1 for the cluster's present status, 0 for the others.",
+)
+.labels(&["status"]);
+static PROBLEM: Desc = Desc::gauge(
+    "etcd_doctor_problem",
+    None,
+    "1 for each alert that fires, symptoms included; the series ends when the alert does. Without the label member for an \
+     alert about the whole cluster.",
+)
+.labels(&["alert", "severity", "category", "member"]);
+
+/// Metrics of the cycle itself and of the verdict.
+pub const DESCS: &[&Desc] = &[
+    &CYCLE_DURATION,
+    &CYCLES,
+    &CYCLES_MISSED,
+    &WINDOW_SERIES,
+    &WINDOW_DROPPED,
+    &WINDOW_LATE,
+    &RULE_FAILURES,
+    &CLUSTER_STATUS,
+    &PROBLEM,
+];
+
+/// What a cycle needs to know.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Settings {
+    /// The cluster's name.
+    pub cluster: Arc<str>,
+    /// How its members are reached.
+    pub connection: Connection,
+    /// The collectors' settings.
+    pub collect: collect::Settings,
+    /// The window's bounds.
+    pub store: store::Settings,
+}
+
+/// The state of one cluster between cycles. It is the only writer of its window.
+pub struct Cycle {
+    cluster: Arc<str>,
+    collection: Collection,
+    store: Store,
+    evaluator: Evaluator,
+    started: Option<Timestamp>,
+    ends_after: Option<Duration>,
+    count: u64,
+    missed: u64,
+    rule_failures: BTreeMap<String, u64>,
+    changes: Changes,
+}
+
+impl Cycle {
+    /// Prepares the cycles of one cluster. Does no I/O.
+    ///
+    /// # Errors
+    /// When an endpoint is none.
+    pub fn new(settings: Settings, rules: Arc<RuleSet>) -> anyhow::Result<Self> {
+        let collect = collect::Settings {
+            page_metrics: page_metrics(&rules),
+            ..settings.collect
+        };
+        let collection = Collection::new(&settings.cluster, &settings.connection, collect)
+            .map_err(|reason| anyhow::anyhow!(reason))?;
+        Ok(Self {
+            store: Store::new(settings.store, rules.selectors()),
+            collection,
+            cluster: settings.cluster,
+            evaluator: Evaluator::new(rules),
+            started: None,
+            ends_after: None,
+            count: 0,
+            missed: 0,
+            rule_failures: BTreeMap::new(),
+            changes: Changes::default(),
+        })
+    }
+
+    /// Tells that watching ends so long after the first cycle: what would need longer to fire is then judged before.
+    #[must_use]
+    pub fn ending_after(self, window: Duration) -> Self {
+        Self {
+            ends_after: Some(window),
+            ..self
+        }
+    }
+
+    /// Takes new rules; the state of alerts whose rule stays the same is kept.
+    pub fn reload(&mut self, rules: Arc<RuleSet>) {
+        self.store.reselect(rules.selectors());
+        self.collection.keep_page_metrics(page_metrics(&rules));
+        self.evaluator.reload(rules);
+    }
+
+    /// Runs one cycle at `now`.
+    pub async fn run_once(&mut self, now: Timestamp) -> Snapshot {
+        let begun = Instant::now();
+        let batch = self.collection.cycle(now).await;
+        self.store.append(&batch);
+        let reports = self.evaluator.evaluate(&mut self.store, now);
+        let rules = self.evaluator.rules().clone();
+        self.count_failures(&rules, &reports);
+        let providers = providers();
+        let diagnosis = diagnosis::diagnose(&Inputs {
+            rules: &rules,
+            reports: &reports,
+            batch: &batch,
+            source: &self.store,
+            providers: &providers,
+            watched_for: now.since(*self.started.get_or_insert(now)),
+            ends_after: self.ends_after,
+        });
+        self.changes.log(&batch.outcomes, &diagnosis);
+        self.count += 1;
+        let took = begun.elapsed();
+        let verdict = self.verdict(&diagnosis, took);
+        self.store.append_verdict(&verdict, now);
+        let samples = batch.samples.into_iter().chain(verdict).collect();
+        Snapshot {
+            cluster: self.cluster.clone(),
+            time: now,
+            took,
+            cycle: self.count,
+            samples,
+            diagnosis,
+            reports,
+        }
+    }
+
+    /// Runs a cycle at every interval and publishes what it finds, until the task is dropped.
+    pub async fn run(
+        mut self,
+        interval: Duration,
+        mut rules: watch::Receiver<Arc<RuleSet>>,
+        publish: watch::Sender<Option<Arc<Snapshot>>>,
+    ) {
+        let mut ticks = tokio::time::interval(interval);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let mut last = None;
+        loop {
+            let due = ticks.tick().await;
+            self.missed += last.map_or(0, |last| missed_between(last, due, interval));
+            last = Some(due);
+            if rules.has_changed().unwrap_or(false) {
+                let rules = rules.borrow_and_update().clone();
+                self.reload(rules);
+            }
+            let snapshot = self.run_once(now()).await;
+            publish.send_replace(Some(Arc::new(snapshot)));
+        }
+    }
+
+    fn count_failures(&mut self, rules: &RuleSet, reports: &[RuleReport]) {
+        for report in reports.iter().filter(|report| report.error.is_some()) {
+            let Some(rule) = rules.rule(report.rule) else {
+                continue;
+            };
+            *self.rule_failures.entry(rule.name().to_owned()).or_default() += 1;
+        }
+    }
+
+    fn verdict(&self, diagnosis: &Diagnosis, took: Duration) -> Vec<Sample> {
+        let labels = Labels::new([("cluster", &*self.cluster)]);
+        let number = |desc, value| Sample::number(desc, labels.clone(), value);
+        let mut samples = vec![
+            number(&CYCLE_DURATION, took.as_secs_f64()),
+            number(&CYCLES, self.count as f64),
+            number(&CYCLES_MISSED, self.missed as f64),
+            number(&WINDOW_SERIES, self.store.series() as f64),
+            number(&WINDOW_DROPPED, self.store.dropped_samples() as f64),
+            number(&WINDOW_LATE, self.store.late_samples() as f64),
+        ];
+        samples.extend(self.rule_failures.iter().map(|(rule, failures)| {
+            Sample::number(&RULE_FAILURES, labels.with("rule", rule), *failures as f64)
+        }));
+        samples.extend(
+            [Status::Pass, Status::Warn, Status::Fail, Status::Unknown].map(|status| {
+                let is = if diagnosis.status == status { 1.0 } else { 0.0 };
+                Sample::number(&CLUSTER_STATUS, labels.with("status", status.as_str()), is)
+            }),
+        );
+        let mut firing = Vec::new();
+        firing_problems(&diagnosis.problems, &labels, &mut firing);
+        // Two alerts may differ only in a label that this metric does not carry.
+        firing.sort();
+        firing.dedup();
+        samples.extend(
+            firing
+                .into_iter()
+                .map(|labels| Sample::number(&PROBLEM, labels, 1.0)),
+        );
+        samples
+    }
+}
+
+/// The clock. The only place where the time of a cycle is read.
+pub fn now() -> Timestamp {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_millis(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// The metrics of etcd's own pages that rules select; all of them when a selector gives no literal name.
+fn page_metrics(rules: &RuleSet) -> Option<Arc<BTreeSet<String>>> {
+    let names = rules.selectors().iter().map(|selector| selector.metric.clone());
+    names.collect::<Option<BTreeSet<String>>>().map(Arc::new)
+}
+
+/// Where each metric comes from, for the coverage of rules.
+pub fn providers() -> Vec<Provider> {
+    let collected = COLLECTORS.iter().map(|spec| Provider {
+        collectors: vec![spec.name],
+        descs: spec.descs,
+        host: spec.scope == Scope::Host,
+    });
+    let derived = DERIVATIONS.iter().map(|derivation| Provider {
+        collectors: derivation.from.iter().copied().chain([derivation.name]).collect(),
+        descs: derivation.descs,
+        host: false,
+    });
+    collected.chain(derived).collect()
+}
+
+fn firing_problems(problems: &[Problem], labels: &Labels, firing: &mut Vec<Labels>) {
+    for problem in problems {
+        if problem.firing {
+            let named = labels
+                .with("alert", &problem.alert)
+                .with("severity", problem.severity.as_str());
+            let member = problem.member.as_deref().unwrap_or_default();
+            firing.push(named.with("category", &problem.category).with("member", member));
+        }
+        firing_problems(&problem.explains, labels, firing);
+    }
+}
+
+fn missed_between(last: Instant, due: Instant, interval: Duration) -> u64 {
+    let passed = due.duration_since(last).as_millis();
+    let cycles = passed.checked_div(interval.as_millis()).unwrap_or(1);
+    u64::try_from(cycles.saturating_sub(1)).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn missed_cycles_are_those_between_two_that_ran() {
+        let start = Instant::now();
+        let after = |seconds| start + Duration::from_secs(seconds);
+        let interval = Duration::from_secs(5);
+        assert_eq!(
+            [5, 6, 10, 15].map(|at| missed_between(start, after(at), interval)),
+            [0, 0, 1, 2]
+        );
+    }
+}

@@ -22,4 +22,5 @@ pub mod render;
 pub mod telemetry;
 
 pub mod app;
+pub mod cli;
 pub mod cycle;

@@ -1,0 +1,380 @@
+//! The command line: what there is to type, and what each exit status means.
+//!
+//! `diagnose`: 0 pass, 1 warning, 2 critical, 3 unknown, which is also what bad usage and failures give, as monitoring plugins
+//! do. Every other command: 0 good, 1 failed, 2 bad usage.
+
+mod ask;
+mod run;
+mod terminal;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::config;
+
+pub use run::run;
+
+/// Bad usage, for every command but `diagnose`: clap's own.
+const USAGE: u8 = 2;
+
+/// The status cannot be told: `diagnose` failed, or was typed wrongly.
+const UNKNOWN: u8 = 3;
+
+const EXAMPLES: &str = "\
+Examples:
+  Look at the etcd of this host and say what is wrong:
+    etcd-doctor diagnose
+    etcd-doctor diagnose --endpoints https://10.0.0.1:2379 \\
+      --cacert ca.crt --cert client.crt --key client.key
+  Watch, and serve metrics and diagnoses on port 9379:
+    etcd-doctor serve --config.file etcd-doctor.yaml
+  Ask a running one:
+    etcd-doctor diagnose --server http://127.0.0.1:9379
+  Check before use:
+    etcd-doctor config check --config.file etcd-doctor.yaml
+    etcd-doctor rules check my-rules.yaml";
+
+/// Finds out what is wrong with an etcd cluster.
+#[derive(Parser, Debug)]
+#[command(name = "etcd-doctor", version, about, after_help = EXAMPLES, subcommand_required = true, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Watch clusters and serve metrics, the diagnosis and a page.
+    #[command(
+        after_help = "SIGTERM and SIGINT let requests under way finish; SIGHUP reads the configuration anew."
+    )]
+    Serve {
+        #[command(flatten)]
+        web: WebFlags,
+        #[command(flatten)]
+        settings: SettingsFlags,
+    },
+    /// Watch for some seconds, say what is wrong and what to do, and exit.
+    #[command(
+        after_help = "Exit status: 0 pass, 1 warning, 2 critical, 3 unknown. The report goes to standard output, the log to standard error."
+    )]
+    Diagnose(Box<Diagnose>),
+    /// Ask a running etcd-doctor whether it lives, as a container's health check does.
+    #[command(
+        after_help = "Exit status: 0 it lives, 1 it does not. It is of the server, and not of the clusters that it watches: for those, `diagnose --server`."
+    )]
+    Healthcheck {
+        /// Where it serves.
+        #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9379")]
+        server: String,
+    },
+    /// Check or list rules.
+    #[command(subcommand)]
+    Rules(RulesCommand),
+    /// Check or show the configuration.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+}
+
+#[derive(Args, Debug)]
+struct Diagnose {
+    /// How long to watch before judging; 0s looks once.
+    #[arg(long, value_name = "DURATION", default_value = "15s", value_parser = duration)]
+    window: Duration,
+    /// How the report is written.
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    output: Format,
+    /// Ask a running etcd-doctor at this URL instead of watching.
+    #[arg(long, value_name = "URL", conflicts_with_all = ["endpoints", "discovery_srv", "window"])]
+    server: Option<String>,
+    /// Only the cluster of this name.
+    #[arg(long, value_name = "NAME")]
+    cluster: Option<String>,
+    #[command(flatten)]
+    settings: SettingsFlags,
+}
+
+#[derive(Subcommand, Debug)]
+enum RulesCommand {
+    /// Check Prometheus rule files as they are checked on loading, beside the shipped rules.
+    Check {
+        /// The files.
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
+    /// List the alerts of the rules in force.
+    List {
+        /// How the list is written.
+        #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+        output: ListFormat,
+        #[command(flatten)]
+        file: FileFlag,
+    },
+}
+
+#[derive(Subcommand, Debug)]
+enum ConfigCommand {
+    /// Check the whole configuration without using it, and say where it was read from.
+    Check {
+        #[command(flatten)]
+        web: WebFlags,
+        #[command(flatten)]
+        settings: SettingsFlags,
+    },
+    /// Show the configuration in force as YAML, with the source of each value; passwords are hidden.
+    Show {
+        #[command(flatten)]
+        web: WebFlags,
+        #[command(flatten)]
+        settings: SettingsFlags,
+    },
+}
+
+/// How a report is written.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+enum Format {
+    /// For people, in a terminal.
+    Text,
+    /// For programs: the report of the HTTP API.
+    Json,
+    /// For tickets and chats.
+    Markdown,
+    /// One line for Nagios, Icinga and their kin.
+    Nagios,
+}
+
+/// How a list is written.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+enum ListFormat {
+    /// A table.
+    Text,
+    /// An array of objects.
+    Json,
+}
+
+#[derive(Args, Debug, Default)]
+struct FileFlag {
+    /// The configuration file [variable: ETCD_DOCTOR_CONFIG_FILE].
+    #[arg(long = "config.file", value_name = "FILE", help_heading = "Configuration")]
+    config_file: Option<PathBuf>,
+}
+
+/// Flags of the HTTP server.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Server")]
+struct WebFlags {
+    /// Where to listen [default: :9379, all interfaces].
+    #[arg(long = "web.listen-address", value_name = "ADDRESS")]
+    listen_address: Option<String>,
+}
+
+/// What is watched, and how this is logged. What may be said here and in the file is a text: it is checked in one place.
+#[derive(Args, Debug)]
+struct SettingsFlags {
+    #[command(flatten)]
+    file: FileFlag,
+    #[command(flatten)]
+    general: GeneralFlags,
+    #[command(flatten)]
+    connection: ConnectionFlags,
+}
+
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Configuration")]
+struct GeneralFlags {
+    /// How often each cluster is looked at [default: 5s].
+    #[arg(long, value_name = "DURATION")]
+    interval: Option<String>,
+    /// off, error, warn, info, debug or trace [default: info; warn for diagnose].
+    #[arg(long = "log.level", value_name = "LEVEL")]
+    log_level: Option<String>,
+    /// logfmt or json [default: logfmt].
+    #[arg(long = "log.format", value_name = "FORMAT")]
+    log_format: Option<String>,
+}
+
+/// etcdctl's flags. Each has etcdctl's variable, too: ETCDCTL_ENDPOINTS, ETCDCTL_CACERT and so on.
+#[derive(Args, Debug)]
+#[command(
+    next_help_heading = "Connection, as with etcdctl (or ETCDCTL_ENDPOINTS, ETCDCTL_CACERT, …); without: the etcd of this host"
+)]
+struct ConnectionFlags {
+    /// Endpoints, with commas between; the other members are found from one of them.
+    #[arg(long, value_name = "LIST", id = "endpoints")]
+    endpoints: Vec<String>,
+    /// Verify servers' certificates by these authorities.
+    #[arg(long, value_name = "FILE")]
+    cacert: Option<String>,
+    /// The client certificate.
+    #[arg(long, value_name = "FILE")]
+    cert: Option<String>,
+    /// Its key.
+    #[arg(long, value_name = "FILE")]
+    key: Option<String>,
+    /// Do not verify servers' certificates.
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    insecure_skip_tls_verify: Option<String>,
+    /// false: endpoints without a scheme are https, even without certificates [default: true].
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    insecure_transport: Option<String>,
+    /// Look for endpoints in the SRV records of this domain.
+    #[arg(short = 'd', long, value_name = "DOMAIN", id = "discovery_srv")]
+    discovery_srv: Option<String>,
+    /// A part of the SRV records' name.
+    #[arg(long, value_name = "NAME")]
+    discovery_srv_name: Option<String>,
+    /// false: take no endpoint without TLS from SRV records [default: true].
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    insecure_discovery: Option<String>,
+    /// The user, name or name:password.
+    #[arg(long, value_name = "USER")]
+    user: Option<String>,
+    /// The user's password; better in ETCDCTL_PASSWORD, or in a file with password_file.
+    #[arg(long, value_name = "PASSWORD")]
+    password: Option<String>,
+    /// Accepted for etcdctl's sake: --command-timeout bounds connecting, too.
+    #[arg(long, value_name = "DURATION")]
+    dial_timeout: Option<String>,
+    /// The deadline of each call to a member [default: 2s].
+    #[arg(long, value_name = "DURATION")]
+    command_timeout: Option<String>,
+}
+
+impl SettingsFlags {
+    /// As the configuration takes them.
+    fn into_flags(self, web: Option<WebFlags>) -> config::Flags {
+        let ConnectionFlags {
+            endpoints,
+            cacert,
+            cert,
+            key,
+            insecure_skip_tls_verify,
+            insecure_transport,
+            discovery_srv,
+            discovery_srv_name,
+            insecure_discovery,
+            user,
+            password,
+            dial_timeout,
+            command_timeout,
+        } = self.connection;
+        let given = [
+            ("web.listen-address", web.and_then(|web| web.listen_address)),
+            ("interval", self.general.interval),
+            ("log.level", self.general.log_level),
+            ("log.format", self.general.log_format),
+            ("endpoints", (!endpoints.is_empty()).then(|| endpoints.join(","))),
+            ("cacert", cacert),
+            ("cert", cert),
+            ("key", key),
+            ("insecure-skip-tls-verify", insecure_skip_tls_verify),
+            ("insecure-transport", insecure_transport),
+            ("discovery-srv", discovery_srv),
+            ("discovery-srv-name", discovery_srv_name),
+            ("insecure-discovery", insecure_discovery),
+            ("user", user),
+            ("password", password),
+            ("dial-timeout", dial_timeout),
+            ("command-timeout", command_timeout),
+        ];
+        let given = given
+            .into_iter()
+            .filter_map(|(name, text)| Some((name.to_owned(), text?)));
+        config::Flags {
+            config_file: self.file.config_file,
+            given: given.collect(),
+        }
+    }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    config::parse_duration(text).ok_or_else(|| "expected a duration such as 15s or 1m30s".to_owned())
+}
+
+impl Cli {
+    /// Reads the command line. What clap has to say (help, the version, a mistake) is printed; the error is the exit status.
+    pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, u8> {
+        let arguments: Vec<OsString> = arguments.into_iter().collect();
+        Self::try_parse_from(&arguments).map_err(|error| {
+            // Nobody is left to be told that standard output or error is closed.
+            let _ = error.print();
+            match error.use_stderr() {
+                false => 0,
+                true if is_diagnose(&arguments) => UNKNOWN,
+                true => USAGE,
+            }
+        })
+    }
+}
+
+/// Whether the command, the first word that is no flag, is `diagnose`: clap's error does not tell.
+fn is_diagnose(arguments: &[OsString]) -> bool {
+    let mut words = arguments.iter().skip(1);
+    words
+        .find(|word| !word.as_encoded_bytes().starts_with(b"-"))
+        .is_some_and(|word| word == "diagnose")
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn read(line: &str) -> Result<Cli, u8> {
+        Cli::read(line.split_whitespace().map(OsString::from))
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn usage_errors_of_diagnose_are_unknown_and_of_others_usage() {
+        for (line, status) in [
+            ("etcd-doctor diagnose --nonsense", 3),
+            ("etcd-doctor diagnose --window soon", 3),
+            ("etcd-doctor diagnose -o yaml", 3),
+            ("etcd-doctor diagnose --server http://a:1 --endpoints b:1", 3),
+            ("etcd-doctor diagnose --help", 0),
+            ("etcd-doctor serve --nonsense", 2),
+            ("etcd-doctor rules check", 2),
+            ("etcd-doctor nonsense", 2),
+            ("etcd-doctor", 2),
+            ("etcd-doctor --version", 0),
+        ] {
+            assert_eq!(read(line).err(), Some(status), "{line}");
+        }
+    }
+
+    #[test]
+    fn flags_reach_the_configuration_under_their_names() {
+        let line = "etcd-doctor serve --config.file f --web.listen-address :1 --log.level debug --log.format json --interval 9s \
+                    --endpoints a:1,b:1 --endpoints=c:1 --cacert ca --cert c --key k --insecure-skip-tls-verify \
+                    --insecure-transport=false --discovery-srv d --discovery-srv-name n --insecure-discovery=false \
+                    --user u:p --password p --dial-timeout 1s --command-timeout 3s";
+        let Ok(Cli {
+            command: Command::Serve { web, settings },
+        }) = read(line)
+        else {
+            panic!("not read")
+        };
+        let flags = settings.into_flags(Some(web));
+        assert_eq!(flags.config_file, Some("f".into()));
+        let given: Vec<String> = flags
+            .given
+            .iter()
+            .map(|(name, text)| format!("{name}={text}"))
+            .collect();
+        assert_eq!(
+            given.join(" "),
+            "web.listen-address=:1 interval=9s log.level=debug log.format=json endpoints=a:1,b:1,c:1 \
+            cacert=ca cert=c key=k insecure-skip-tls-verify=true insecure-transport=false discovery-srv=d \
+            discovery-srv-name=n insecure-discovery=false user=u:p password=p dial-timeout=1s command-timeout=3s"
+        );
+    }
+}

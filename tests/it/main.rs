@@ -5,3 +5,6 @@ mod promql;
 
 /// Rule files of other projects, where they are present.
 mod rules;
+
+/// Real peers to test against: etcd clusters, Prometheus, etcd-doctor itself as a process.
+mod support;

@@ -1,0 +1,55 @@
+//! Real peers for the integration tests: etcd clusters with faults, Prometheus, etcd-doctor itself as a process.
+//!
+//! Everything here ends with the test that started it, also when that test panics, and shows its log then.
+
+// A helper is written for the tests to come: one that no test uses today is no fault.
+#![allow(dead_code, unused_imports)]
+
+mod disk;
+mod doctor;
+mod etcd;
+mod http;
+mod load;
+mod observe;
+mod peers;
+mod ports;
+mod process;
+mod prometheus;
+mod tls;
+
+mod selftest;
+
+use std::time::{Duration, Instant};
+
+pub use disk::SlowDisk;
+pub use doctor::{Doctor, problems};
+pub use etcd::{Builder, EtcdCluster, Output};
+pub use http::{Response, get, send};
+pub use load::WriteLoad;
+pub use observe::{Observer, failures, shown, value};
+pub use peers::{Version, program};
+pub use process::Process;
+pub use prometheus::Prometheus;
+pub use tls::{Authority, Identity};
+
+/// How often a condition is looked at while waiting for it: short beside everything that is waited for.
+const POLL: Duration = Duration::from_millis(50);
+
+/// Waits until `look` finds something, looking again and again. `look` tells what it sees instead as its error, which
+/// the panic shows when the time is over.
+pub async fn wait_for<T, E: std::fmt::Display>(
+    what: &str,
+    limit: Duration,
+    mut look: impl AsyncFnMut() -> Result<T, E>,
+) -> T {
+    let start = Instant::now();
+    loop {
+        match look().await {
+            Ok(found) => return found,
+            Err(instead) if start.elapsed() > limit => {
+                panic!("waited {limit:?} for {what}, and the last thing seen was: {instead}")
+            }
+            Err(_) => tokio::time::sleep(POLL).await,
+        }
+    }
+}

@@ -8,3 +8,6 @@ mod rules;
 
 /// Real peers to test against: etcd clusters, Prometheus, etcd-doctor itself as a process.
 mod support;
+
+/// Rules of the source tree that no compiler checks.
+mod tidy;

@@ -1,5 +1,8 @@
 //! Integration tests: one binary, so that it links once; one module a subject.
 
+/// TLS: what works, and each wrong certificate, name and scheme in words.
+mod access;
+
 /// PromQL against scripts in the grammar of Prometheus' own tests: ours, and Prometheus' where they are present.
 mod promql;
 

@@ -3,6 +3,9 @@
 /// TLS: what works, and each wrong certificate, name and scheme in words.
 mod access;
 
+/// Users and passwords, and what a refusal costs the cluster.
+mod authentication;
+
 /// PromQL against scripts in the grammar of Prometheus' own tests: ours, and Prometheus' where they are present.
 mod promql;
 

@@ -12,6 +12,9 @@ mod promql;
 /// Rule files of other projects, where they are present.
 mod rules;
 
+/// The commands as they are typed: what they print, where, and their exit statuses.
+mod cli;
+
 /// Real peers to test against: etcd clusters, Prometheus, etcd-doctor itself as a process.
 mod support;
 

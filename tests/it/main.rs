@@ -6,6 +6,9 @@ mod access;
 /// Users and passwords, and what a refusal costs the cluster.
 mod authentication;
 
+/// What the collectors see of a whole cluster, cycle by cycle.
+mod collect;
+
 /// PromQL against scripts in the grammar of Prometheus' own tests: ours, and Prometheus' where they are present.
 mod promql;
 

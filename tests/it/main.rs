@@ -21,5 +21,8 @@ mod cli;
 /// Real peers to test against: etcd clusters, Prometheus, etcd-doctor itself as a process.
 mod support;
 
+/// The Grafana dashboard against a real Prometheus.
+mod dashboard;
+
 /// Rules of the source tree that no compiler checks.
 mod tidy;

@@ -24,5 +24,8 @@ mod support;
 /// The Grafana dashboard against a real Prometheus.
 mod dashboard;
 
+/// Documentation that is generated from the program, or must fit it.
+mod docs;
+
 /// Rules of the source tree that no compiler checks.
 mod tidy;

@@ -1,0 +1,284 @@
+//! Documentation that is generated from the program, or must fit it.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use etcd_doctor::collect::{COLLECTORS, DERIVATIONS, Scope};
+use etcd_doctor::model::{Desc, Kind};
+use etcd_doctor::rules::builtin;
+use etcd_doctor::{cycle, http, rules};
+
+const METRICS_HEAD: &str = "\
+# Metrics
+
+<!-- Generated from the program. To write it anew: UPDATE_DOCS=1 cargo test --test it docs -->
+
+What `GET /metrics` gives, by the collector that reads it. The shipped rules, the dashboard and the diagnosis use
+nothing else: what they see is what you see.
+
+- `cluster` is the cluster's name in the configuration, `member` the member's name as etcd has it.
+- A series whose subject could not be read in a cycle is absent from that cycle on, never old. Then
+  `etcd_doctor_collector_success` of that collector is 0, and the coverage of the diagnosis says why and what to do.
+- A member that left the cluster leaves no series. One that does not answer keeps those that others tell of it, such as
+  `etcd_doctor_member_reachable`.
+- The collectors `disk`, `filesystem`, `pressure` and `process` read the host that etcd-doctor runs on. Where no member
+  runs there, they have no series, and that is no failure.
+- Counters begin at 0 with etcd-doctor, unless they are read from somewhere: then with what they are read from.
+- Histograms have the usual `_bucket`, `_sum` and `_count`. Sums of histograms and of counters are for `rate` and
+  `increase`.
+";
+
+/// What stands above a section's table.
+const SECTIONS: &[(&str, &str)] = &[
+    ("status", "From each member's answer to `Maintenance.Status`."),
+    (
+        "probe",
+        "From two reads of each member: a linearizable one needs a quorum, a serializable one only the member.",
+    ),
+    (
+        "metrics",
+        "Passed on from each member's own `/metrics`, as far as its version has them.",
+    ),
+    (
+        "disk",
+        "From the kernel of this host, for members that run on it: the block devices under their data.",
+    ),
+    (
+        "filesystem",
+        "From the kernel of this host, for members that run on it: the file systems under their data.",
+    ),
+    (
+        "pressure",
+        "From the kernel of this host, when a member runs on it.",
+    ),
+    (
+        "process",
+        "From the kernel of this host, for members that run on it: their processes.",
+    ),
+    ("runner", "From running the collectors themselves."),
+    (
+        "members",
+        "Worked out from `Cluster.MemberList` and who answered.",
+    ),
+    (
+        "quota",
+        "The quota of each member, from the best place that tells it.",
+    ),
+    (
+        "alarms",
+        "Worked out from what the members' `Maintenance.Status` lists.",
+    ),
+    (
+        "elections",
+        "Counted over time from raft terms and the members' own counts, none missed between two cycles.",
+    ),
+    ("verdict", "From the cycle itself and its diagnosis."),
+    (
+        "server",
+        "From the server of `/metrics` itself. They do not belong to any cluster.",
+    ),
+];
+
+#[test]
+fn metrics_md_lists_every_metric_as_the_program_declares_it() {
+    let mut page = METRICS_HEAD.to_owned();
+    let mut sections = metrics();
+    for (name, about) in SECTIONS {
+        let rows = sections
+            .remove(name)
+            .unwrap_or_else(|| panic!("there is no {name} any more"));
+        // Writing to a String cannot fail.
+        let _ = write!(
+            page,
+            "\n## {name}\n\n{about}\n\n| metric | kind | unit | labels | what it is |\n|---|---|---|---|---|\n"
+        );
+        for (desc, labels) in rows {
+            let labels: Vec<String> = labels.iter().map(|label| format!("`{label}`")).collect();
+            let _ = writeln!(
+                page,
+                "| `{}` | {} | {} | {} | {} |",
+                desc.name,
+                kind(desc.kind),
+                desc.unit.unwrap_or("–"),
+                labels.join(", "),
+                desc.help.replace('|', "\\|")
+            );
+        }
+    }
+    assert!(
+        sections.is_empty(),
+        "describe these in SECTIONS: {:?}",
+        sections.keys()
+    );
+    must_be("docs/metrics.md", &page);
+}
+
+#[test]
+fn every_help_is_a_sentence_and_every_name_says_its_unit() {
+    for (desc, _) in metrics().into_values().flatten() {
+        let name = desc.name;
+        assert!(
+            desc.help.ends_with('.') && !desc.help.contains("  "),
+            "{name}: {}",
+            desc.help
+        );
+        assert!(!desc.help.contains('\n'), "{name}");
+        let stem = name.strip_suffix("_total");
+        assert_eq!(
+            stem.is_some(),
+            desc.kind == Kind::Counter,
+            "{name} is a {}",
+            kind(desc.kind)
+        );
+        let stem = stem.unwrap_or(name);
+        if let Some(unit) = desc.unit {
+            assert!(
+                stem.ends_with(&format!("_{unit}")),
+                "{name} does not end in {unit}"
+            );
+        } else {
+            assert!(
+                !stem.ends_with("_seconds") && !stem.ends_with("_bytes"),
+                "{name} has no unit"
+            );
+        }
+    }
+}
+
+/// Every metric with its label names, by section.
+pub(crate) fn metrics() -> BTreeMap<&'static str, Vec<(&'static Desc, Vec<&'static str>)>> {
+    let with = |added: &[&'static str], descs: &mut dyn Iterator<Item = &'static Desc>| {
+        let rows = descs.map(|desc| {
+            let labels = added.iter().chain(desc.labels).copied();
+            (desc, labels.collect())
+        });
+        rows.collect::<Vec<_>>()
+    };
+    let mut sections = BTreeMap::new();
+    for spec in COLLECTORS {
+        let added: &[&str] = match spec.scope {
+            Scope::Member => &["cluster", "member"],
+            Scope::Host => &["cluster"],
+        };
+        sections.insert(spec.name, with(added, &mut spec.descs.iter().copied()));
+    }
+    for derivation in DERIVATIONS {
+        let rows = with(&["cluster"], &mut derivation.descs.iter().copied());
+        sections.insert(derivation.name, rows);
+    }
+    sections.insert("verdict", with(&["cluster"], &mut cycle::DESCS.iter().copied()));
+    sections.insert("server", with(&[], &mut http::descs()));
+    sections
+}
+
+const fn kind(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Counter => "counter",
+        Kind::Gauge => "gauge",
+        Kind::Histogram => "histogram",
+    }
+}
+
+/// Compares a generated file with what is there, or writes it when `UPDATE_DOCS` is set.
+fn must_be(path: &str, generated: &str) {
+    let file = root().join(path);
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(&file, generated).unwrap();
+        return;
+    }
+    let there = std::fs::read_to_string(&file).unwrap_or_default();
+    let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
+    let (there, generated) = (lines(&there), lines(generated));
+    let differs = there.iter().zip(&generated).position(|(a, b)| a != b);
+    let at = differs.unwrap_or_else(|| there.len().min(generated.len()));
+    assert!(
+        there == generated,
+        "{path} is not what the program says; write it anew with\n\n    UPDATE_DOCS=1 cargo test --test it docs\n\nline {}:\n  it is     {:?}\n  should be {:?}",
+        at + 1,
+        there.get(at),
+        generated.get(at)
+    );
+}
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+#[test]
+fn every_shipped_alert_has_its_runbook() {
+    let mut alerts = 0;
+    for (file, text) in builtin::FILES {
+        let groups = rules::load(file, text).expect("the shipped rules are well formed");
+        for (_, _, rule) in rules::RuleSet::new(groups).alerting() {
+            alerts += 1;
+            let path = format!("docs/runbooks/{}.md", rule.alert);
+            assert!(
+                rule.annotation("runbook_url").ends_with(&format!("/{path}")),
+                "{}: its runbook_url does not end in {path}",
+                rule.alert
+            );
+            let text = std::fs::read_to_string(root().join(&path)).unwrap_or_default();
+            assert!(
+                text.starts_with(&format!("# {}\n", rule.alert)),
+                "{path} is missing, or not titled {}",
+                rule.alert
+            );
+        }
+    }
+    assert!(alerts > 0);
+}
+
+#[test]
+fn the_runbooks_in_the_binary_are_those_in_the_folder() {
+    let folder = std::fs::read_dir(root().join("docs/runbooks")).unwrap();
+    let mut files: Vec<String> = folder
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    files.sort();
+    let embedded: Vec<String> = builtin::RUNBOOKS
+        .iter()
+        .map(|(alert, _)| format!("{alert}.md"))
+        .collect();
+    assert_eq!(embedded, files, "the list in src/rules/builtin.rs");
+    let shipped: String = builtin::FILES.iter().map(|(_, text)| *text).collect();
+    for (alert, _) in builtin::RUNBOOKS {
+        assert!(
+            shipped.contains(&format!("- alert: {alert}\n")),
+            "there is no alert {alert}"
+        );
+    }
+}
+
+/// Links between our own documents lead to files that exist.
+#[test]
+fn links_between_documents_lead_somewhere() {
+    let link = regex::Regex::new(r"\]\(([^)#: ]+)(?:#[^)]*)?\)").unwrap();
+    let mut documents = vec![
+        root().join("README.md"),
+        root().join("ARCHITECTURE.md"),
+        root().join("CHANGELOG.md"),
+    ];
+    for folder in ["docs", "docs/runbooks"] {
+        documents.extend(
+            std::fs::read_dir(root().join(folder))
+                .unwrap()
+                .map(|entry| entry.unwrap().path()),
+        );
+    }
+    for document in documents
+        .iter()
+        .filter(|path| path.extension().is_some_and(|ending| ending == "md"))
+    {
+        let text = std::fs::read_to_string(document).unwrap_or_default();
+        for found in link.captures_iter(&text) {
+            let target = document.parent().unwrap_or(Path::new("")).join(&found[1]);
+            assert!(
+                target.exists(),
+                "{}: there is no {}",
+                document.display(),
+                &found[1]
+            );
+        }
+    }
+}

@@ -9,6 +9,9 @@ mod authentication;
 /// What the collectors see of a whole cluster, cycle by cycle.
 mod collect;
 
+/// Where members are asked: sockets, pages elsewhere, places that answer nothing.
+mod endpoints;
+
 /// PromQL against scripts in the grammar of Prometheus' own tests: ours, and Prometheus' where they are present.
 mod promql;
 

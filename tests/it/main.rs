@@ -30,5 +30,8 @@ mod dashboard;
 /// Documentation that is generated from the program, or must fit it.
 mod docs;
 
+/// Real faults on real clusters, each found and named by its cause.
+mod faults;
+
 /// Rules of the source tree that no compiler checks.
 mod tidy;

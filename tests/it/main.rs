@@ -12,6 +12,9 @@ mod collect;
 /// Where members are asked: sockets, pages elsewhere, places that answer nothing.
 mod endpoints;
 
+/// Members that come, go, wait or belong elsewhere.
+mod membership;
+
 /// PromQL against scripts in the grammar of Prometheus' own tests: ours, and Prometheus' where they are present.
 mod promql;
 

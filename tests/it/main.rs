@@ -36,5 +36,8 @@ mod docs;
 /// Real faults on real clusters, each found and named by its cause.
 mod faults;
 
+/// The promise "one rule file, two evaluators", kept against a real Prometheus.
+mod one_rule_file;
+
 /// Rules of the source tree that no compiler checks.
 mod tidy;

@@ -36,6 +36,9 @@ mod docs;
 /// Real faults on real clusters, each found and named by its cause.
 mod faults;
 
+/// `/metrics` as scrapers see it.
+mod scrape;
+
 /// The promise "one rule file, two evaluators", kept against a real Prometheus.
 mod one_rule_file;
 

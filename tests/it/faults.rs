@@ -178,21 +178,23 @@ async fn a_killed_leader_is_one_election() {
 
 #[tokio::test]
 async fn a_leader_paused_for_five_seconds_is_one_election() {
-    let etcd = EtcdCluster::builder(Version::V3_5).alone().start().await;
-    let doctor = Doctor::watching(&etcd).await;
-    let old = etcd.leader().await.expect("a healthy cluster has a leader");
-    etcd.pause(old);
-    // The length of the pause is the fault, not a wait for something.
-    tokio::time::sleep(Duration::from_secs(5)).await;
-    etcd.resume(old);
-    one_election(&doctor).await;
-    let until = cycles(&doctor).await + 5.0;
-    wait_for("five cycles", AT_ONCE, async || {
-        let now = cycles(&doctor).await;
-        if now >= until { Ok(()) } else { Err(now) }
-    })
-    .await;
-    assert_eq!(counter(&doctor, "etcd_doctor_elections_total").await, 1.0);
+    for version in [Version::V3_4, Version::V3_5] {
+        let etcd = EtcdCluster::builder(version).alone().start().await;
+        let doctor = Doctor::watching(&etcd).await;
+        let old = etcd.leader().await.expect("a healthy cluster has a leader");
+        etcd.pause(old);
+        // The length of the pause is the fault, not a wait for something.
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        etcd.resume(old);
+        one_election(&doctor).await;
+        let until = cycles(&doctor).await + 5.0;
+        wait_for("five cycles", AT_ONCE, async || {
+            let now = cycles(&doctor).await;
+            if now >= until { Ok(()) } else { Err(now) }
+        })
+        .await;
+        assert_eq!(counter(&doctor, "etcd_doctor_elections_total").await, 1.0);
+    }
 }
 
 async fn one_election(doctor: &Doctor) {
@@ -257,53 +259,57 @@ async fn a_stopped_member_is_named_and_a_second_one_loses_the_quorum() {
 
 #[tokio::test]
 async fn a_slow_disk_of_the_leader_is_the_cause_on_that_member() {
-    let etcd = EtcdCluster::builder(Version::V3_5).alone().start().await;
-    let doctor = Doctor::watching(&etcd).await;
-    let leader = etcd.leader().await.expect("a healthy cluster has a leader");
-    let load = etcd.write_load().await;
-    let slow = etcd.slow_disk(leader, Duration::from_millis(80)).await;
-    let name = etcd.name(leader).to_owned();
-    let found = doctor
-        .diagnosis_when("the slow disk", BY_RATE, |diagnosis| {
-            cluster(diagnosis)["problems"]
-                .as_array()
-                .into_iter()
-                .flatten()
-                .any(|problem| {
-                    let alert = problem["alert"].as_str().unwrap_or_default();
-                    problem["rank"] == 1
-                        && ["EtcdWalFsyncSlow", "EtcdSlowDiskCausesElections"].contains(&alert)
-                        && problem["member"] == name
-                        && problem["state"] == "firing"
-                })
-        })
-        .await;
-    let tops: Vec<&Value> = cluster(&found)["problems"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .collect();
-    // What follows from it stands beneath it, and no other member's disk is blamed.
-    let beside = tops.iter().skip(1).filter(|problem| {
-        ["disk", "election"].contains(&problem["category"].as_str().unwrap_or_default())
-            && problem["severity"] != "info"
-            && problem["state"] == "firing"
-    });
-    assert_eq!(beside.count(), 0, "{found:#}");
-    drop(slow);
-    assert!(load.written() > 0);
+    for version in [Version::V3_4, Version::V3_5] {
+        let etcd = EtcdCluster::builder(version).alone().start().await;
+        let doctor = Doctor::watching(&etcd).await;
+        let leader = etcd.leader().await.expect("a healthy cluster has a leader");
+        let load = etcd.write_load().await;
+        let slow = etcd.slow_disk(leader, Duration::from_millis(80)).await;
+        let name = etcd.name(leader).to_owned();
+        let found = doctor
+            .diagnosis_when("the slow disk", BY_RATE, |diagnosis| {
+                cluster(diagnosis)["problems"]
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .any(|problem| {
+                        let alert = problem["alert"].as_str().unwrap_or_default();
+                        problem["rank"] == 1
+                            && ["EtcdWalFsyncSlow", "EtcdSlowDiskCausesElections"].contains(&alert)
+                            && problem["member"] == name
+                            && problem["state"] == "firing"
+                    })
+            })
+            .await;
+        let tops: Vec<&Value> = cluster(&found)["problems"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .collect();
+        // What follows from it stands beneath it, and no other member's disk is blamed.
+        let beside = tops.iter().skip(1).filter(|problem| {
+            ["disk", "election"].contains(&problem["category"].as_str().unwrap_or_default())
+                && problem["severity"] != "info"
+                && problem["state"] == "firing"
+        });
+        assert_eq!(beside.count(), 0, "{found:#}");
+        drop(slow);
+        assert!(load.written() > 0);
+    }
 }
 
 #[tokio::test]
 async fn tls_with_client_certificates_is_watched_like_any_other() {
-    let etcd = EtcdCluster::builder(Version::V3_5).tls().start().await;
-    let doctor = Doctor::watching(&etcd).await;
-    let diagnosis = doctor
-        .diagnosis_when("a pass", AT_ONCE, |diagnosis| {
-            cluster(diagnosis)["status"] == "pass"
-        })
-        .await;
-    assert_eq!(cluster(&diagnosis)["quorum"]["reachable"], 3);
+    for version in [Version::V3_4, Version::V3_5] {
+        let etcd = EtcdCluster::builder(version).tls().start().await;
+        let doctor = Doctor::watching(&etcd).await;
+        let diagnosis = doctor
+            .diagnosis_when("a pass", AT_ONCE, |diagnosis| {
+                cluster(diagnosis)["status"] == "pass"
+            })
+            .await;
+        assert_eq!(cluster(&diagnosis)["quorum"]["reachable"], 3);
+    }
 }
 
 #[tokio::test]

@@ -80,7 +80,6 @@ const IMPURE: &[&str] = &[
 const FORBIDDEN: &[(&str, &str)] = &[
     ("/root/", "a path of one machine"),
     ("/home/", "a path of one machine"),
-    ("/work/", "a path of one machine"),
     ("../shared", "a folder that a clone does not have"),
     (
         "deb.debian.org",

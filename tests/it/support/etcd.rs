@@ -9,7 +9,7 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 use tokio::sync::SemaphorePermit;
 
-use super::{Authority, Identity, Process, SlowDisk, Version, WriteLoad, http, wait_for};
+use super::{Authority, Identity, Network, Process, SlowDisk, Version, WriteLoad, http, wait_for};
 
 pub use start::Builder;
 use start::START_LIMIT;
@@ -59,6 +59,8 @@ pub struct EtcdCluster {
     members: Vec<Member>,
     tls: Option<Tls>,
     auth: bool,
+    /// Between the members, when it is proxied.
+    network: Option<Network>,
     dir: TempDir,
     _permit: SemaphorePermit<'static>,
 }
@@ -155,7 +157,11 @@ impl EtcdCluster {
                     .as_mut()
                     .is_none_or(|process| process.exited().is_some())
                 {
-                    member.process = Some(Process::spawn(&member.name, &program, &member.args, &member.log));
+                    let process = Process::spawn(&member.name, &program, &member.args, &member.log);
+                    if let Some(network) = &self.network {
+                        network.runs(i, process.pid());
+                    }
+                    member.process = Some(process);
                 }
                 http::get(&metrics).await
             },
@@ -195,6 +201,11 @@ impl EtcdCluster {
             None => Err("no member leads"),
         })
         .await
+    }
+
+    /// The network between the members of a cluster that was built with [`Builder::proxied`], to break it.
+    pub fn network(&self) -> &Network {
+        self.network.as_ref().expect("the cluster is built proxied")
     }
 
     /// Runs etcdctl against all members.

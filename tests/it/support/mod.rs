@@ -15,6 +15,7 @@ mod peers;
 mod ports;
 mod process;
 mod prometheus;
+mod proxy;
 mod tls;
 
 mod selftest;
@@ -30,6 +31,7 @@ pub use observe::{Observer, failures, shown, value};
 pub use peers::{Version, program};
 pub use process::Process;
 pub use prometheus::Prometheus;
+pub use proxy::{Links, Network};
 pub use tls::{Authority, Identity};
 
 /// How often a condition is looked at while waiting for it: short beside everything that is waited for.

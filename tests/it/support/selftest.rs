@@ -141,3 +141,80 @@ async fn both_releases_of_prometheus_start_and_scrape() {
         assert!(prometheus.query("sum(").await.is_err());
     }
 }
+
+/// For what a member sees of its peers, on a busy machine.
+const LIMIT: Duration = Duration::from_secs(30);
+
+#[tokio::test]
+async fn a_member_behind_a_stalled_link_loses_the_leader_and_finds_it_again() {
+    for version in [Version::V3_4, Version::V3_5] {
+        let cluster = EtcdCluster::builder(version).proxied().start().await;
+        let leader = cluster.leader().await.expect("a healthy cluster has a leader");
+        let other = (leader + 1) % 3;
+        cluster.network().of(other).stall();
+        has_leader(&cluster, other, false).await;
+        has_leader(&cluster, leader, true).await;
+        cluster.network().of(other).mend();
+        has_leader(&cluster, other, true).await;
+        cluster.etcdctl(&["put", "mended", "1"]).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_direction_that_is_cut_leaves_the_other_and_other_links_alone() {
+    let cluster = EtcdCluster::builder(Version::V3_5).proxied().start().await;
+    let leader = cluster.leader().await.expect("a healthy cluster has a leader");
+    let (deaf, third) = ((leader + 1) % 3, (leader + 2) % 3);
+    // Its heartbeats no longer come, so it asks for votes, which come through and are refused: the third has a leader.
+    cluster.network().one_way(leader, deaf).stall();
+    has_leader(&cluster, deaf, false).await;
+    has_leader(&cluster, third, true).await;
+    assert_eq!(cluster.leader().await, Some(leader));
+    cluster.network().everywhere().mend();
+    has_leader(&cluster, deaf, true).await;
+}
+
+#[tokio::test]
+async fn a_delay_slows_writes_and_a_reset_link_is_dialled_again() {
+    let mut cluster = EtcdCluster::builder(Version::V3_5).proxied().start().await;
+    let leader = cluster.leader().await.expect("a healthy cluster has a leader");
+    let network = cluster.network();
+    network
+        .everywhere()
+        .delay(Duration::from_millis(100), Duration::from_millis(10));
+    let begun = std::time::Instant::now();
+    cluster
+        .etcdctl_at(&cluster.endpoint(leader), &["put", "late", "1"])
+        .await
+        .unwrap();
+    assert!(begun.elapsed() >= Duration::from_millis(200), "there and back");
+    network.everywhere().mend();
+    network.everywhere().reset();
+    // One that was under way is lost, and fails after its 5 s.
+    super::wait_for("a write", LIMIT, async || {
+        let put = cluster.etcdctl(&["put", "dialled-again", "1"]).await;
+        if put.success { Ok(()) } else { Err(put.stderr) }
+    })
+    .await;
+    let other = (leader + 1) % 3;
+    network.of(other).cut();
+    has_leader(&cluster, other, false).await;
+    network.of(other).mend();
+    // A process that starts anew is known to the network as well.
+    cluster.restart(other).await;
+    has_leader(&cluster, other, true).await;
+    cluster.network().of(other).stall();
+    has_leader(&cluster, other, false).await;
+}
+
+async fn has_leader(cluster: &EtcdCluster, member: usize, wanted: bool) {
+    let line = format!("\netcd_server_has_leader {}\n", u8::from(wanted));
+    super::wait_for(&format!("{line} of {member}"), LIMIT, async || {
+        match http::get(&cluster.metrics_url(member)).await {
+            Ok(page) if page.body.contains(&line) => Ok(()),
+            Ok(_) => Err("the opposite".to_owned()),
+            Err(e) => Err(e),
+        }
+    })
+    .await;
+}

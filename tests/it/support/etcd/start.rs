@@ -6,7 +6,7 @@ use tokio::sync::Semaphore;
 use std::time::Duration;
 
 use super::{EtcdCluster, Member, Tls};
-use crate::support::{Authority, Identity, Process, Version, http, ports, wait_for};
+use crate::support::{Authority, Identity, Network, Process, Version, http, ports, wait_for};
 
 /// How many clusters run at once. Members that starve for CPU lose their leader, and the test with it.
 static CLUSTERS: Semaphore = Semaphore::const_new(TURNS as usize);
@@ -26,6 +26,7 @@ pub struct Builder {
     members: usize,
     flags: Vec<String>,
     server: Option<IssueServer>,
+    proxied: bool,
     /// How many turns it waits for.
     turns: u32,
 }
@@ -37,6 +38,7 @@ impl Builder {
             members: 3,
             flags: Vec::new(),
             server: None,
+            proxied: false,
             turns: 1,
         }
     }
@@ -69,6 +71,12 @@ impl Builder {
         self
     }
 
+    /// Members reach each other through [`EtcdCluster::network`], where links can be broken.
+    pub fn proxied(mut self) -> Self {
+        self.proxied = true;
+        self
+    }
+
     /// A small second cluster of a test that has one already, and so must not wait for its turn: two such tests would
     /// wait for each other.
     pub fn beside(mut self, _: &EtcdCluster) -> Self {
@@ -96,10 +104,12 @@ impl Builder {
             members: Vec::new(),
             tls,
             auth: false,
+            network: None,
             dir,
             _permit: permit,
         };
         for _ in 0..START_ATTEMPTS {
+            cluster.network = self.proxied.then(Network::new);
             match cluster.launch(self.members, &self.flags).await {
                 Ok(()) => return cluster,
                 Err(PortTaken) => cluster.members.clear(),
@@ -126,14 +136,23 @@ struct PortTaken;
 pub struct Added {
     /// Its id in hex, as etcdctl and labels write it.
     pub id: String,
-    ports: Vec<u16>,
+    ports: Ports,
+}
+
+/// Where a member listens.
+struct Ports {
+    client: u16,
+    peer: u16,
+    metrics: u16,
+    /// Where its peers reach it: `peer`, or the proxy before it.
+    advertised: u16,
 }
 
 impl EtcdCluster {
     /// Adds a member with a vote, or without one, that does not run yet.
     pub async fn add_member(&self, learner: bool) -> Added {
-        let ports = ports::free(3);
-        let peer_url = format!("--peer-urls=http://127.0.0.1:{}", ports[1]);
+        let ports = self.ports(&ports::free(3));
+        let peer_url = format!("--peer-urls=http://127.0.0.1:{}", ports.advertised);
         let mut args = vec!["member", "add", "added", &peer_url, "-w", "json"];
         if learner {
             args.push("--learner");
@@ -175,7 +194,7 @@ impl EtcdCluster {
             .iter()
             .map(|member| peer(&member.name, member.peer_port))
             .collect();
-        peers.push(peer(&name, added.ports[1]));
+        peers.push(peer(&name, added.ports.advertised));
         self.spawn(&name, &added.ports, &peers.join(","), "existing", &[]);
         let i = self.members.len() - 1;
         wait_for(&format!("{name} to run"), START_LIMIT, async || {
@@ -187,9 +206,12 @@ impl EtcdCluster {
     /// One attempt to start all members on new ports.
     async fn launch(&mut self, members: usize, flags: &[String]) -> Result<(), PortTaken> {
         let ports = ports::free(3 * members);
-        let ports: Vec<_> = ports.chunks(3).collect();
+        let ports: Vec<_> = ports.chunks(3).map(|ports| self.ports(ports)).collect();
         let names: Vec<_> = (0..members).map(|i| format!("etcd-{i}")).collect();
-        let peers = names.iter().zip(&ports).map(|(name, ports)| peer(name, ports[1]));
+        let peers = names
+            .iter()
+            .zip(&ports)
+            .map(|(name, ports)| peer(name, ports.advertised));
         let peers = peers.collect::<Vec<_>>().join(",");
         for (name, ports) in names.iter().zip(&ports) {
             let _ = std::fs::remove_dir_all(self.dir.path().join(name));
@@ -219,18 +241,32 @@ impl EtcdCluster {
         Ok(())
     }
 
-    /// Starts one more process. `ports` are for clients, peers and metrics.
-    fn spawn(&mut self, name: &str, ports: &[u16], peers: &str, state: &str, flags: &[String]) {
+    /// What the next member does with three free ports. With a proxy it has joined the network then.
+    fn ports(&self, free: &[u16]) -> Ports {
+        let peer = free[1];
+        Ports {
+            client: free[0],
+            peer,
+            metrics: free[2],
+            advertised: self.network.as_ref().map_or(peer, |network| network.join(peer)),
+        }
+    }
+
+    /// Starts one more process.
+    fn spawn(&mut self, name: &str, ports: &Ports, peers: &str, state: &str, flags: &[String]) {
         let data = self.dir.path().join(name);
-        let client = format!("{}://127.0.0.1:{}", self.scheme(), ports[0]);
+        let client = format!("{}://127.0.0.1:{}", self.scheme(), ports.client);
         let mut args = vec![
             format!("--name={name}"),
             format!("--data-dir={}", data.display()),
             format!("--listen-client-urls={client}"),
             format!("--advertise-client-urls={client}"),
-            format!("--listen-peer-urls=http://127.0.0.1:{}", ports[1]),
-            format!("--initial-advertise-peer-urls=http://127.0.0.1:{}", ports[1]),
-            format!("--listen-metrics-urls=http://127.0.0.1:{}", ports[2]),
+            format!("--listen-peer-urls=http://127.0.0.1:{}", ports.peer),
+            format!(
+                "--initial-advertise-peer-urls=http://127.0.0.1:{}",
+                ports.advertised
+            ),
+            format!("--listen-metrics-urls=http://127.0.0.1:{}", ports.metrics),
             format!("--initial-cluster={peers}"),
             format!("--initial-cluster-state={state}"),
             "--logger=zap".to_owned(),
@@ -246,11 +282,14 @@ impl EtcdCluster {
         args.extend_from_slice(flags);
         let log = self.dir.path().join(format!("{name}.log"));
         let process = Process::spawn(name, &self.version.program("etcd"), &args, &log);
+        if let Some(network) = &self.network {
+            network.runs(self.members.len(), process.pid());
+        }
         self.members.push(Member {
             name: name.to_owned(),
-            client_port: ports[0],
-            peer_port: ports[1],
-            metrics_port: ports[2],
+            client_port: ports.client,
+            peer_port: ports.advertised,
+            metrics_port: ports.metrics,
             args,
             log,
             process: Some(process),

@@ -1,0 +1,256 @@
+//! The network between the members of one cluster, with the faults that networks have.
+//!
+//! Each member advertises the port of a proxy as its peer URL, so that every byte between two members passes here. Who
+//! dialled a connection is told by the kernel's table of sockets, so a fault can be put on one direction of one link. A
+//! pair of members has connections that either side dialled, and a direction's fault holds in all of them.
+//!
+//! It runs on a thread of its own: a test that blocks or computes must not be a slow network as well.
+
+mod pipe;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use procfs::process::FDTarget;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
+
+/// How often it is looked again who dialled: a socket shows in the table before it connects, so once is nearly always
+/// enough.
+const LOOKS: usize = 20;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
+
+/// What happens to the bytes that one member sends to another.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Fault {
+    delay: Duration,
+    /// Up to so much more delay, anew for each piece.
+    jitter: Duration,
+    /// The share of pieces that come late by a retransmission, as a lost packet does.
+    loss: f64,
+    /// Nothing comes through; connections stay.
+    stalled: bool,
+    /// New connections end at once.
+    refused: bool,
+    /// Grows when connections are to be reset.
+    resets: u64,
+}
+
+/// The fault of each direction, by who sends and who receives.
+type Faults = BTreeMap<(usize, usize), Fault>;
+
+/// All links between the members of a cluster.
+pub struct Network {
+    runtime: Option<Runtime>,
+    faults: watch::Sender<Faults>,
+    pids: Arc<Mutex<Vec<Option<u32>>>>,
+}
+
+impl Network {
+    /// A healthy network without members.
+    pub(super) fn new() -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("network")
+            .enable_all()
+            .build()
+            .expect("a thread can be started");
+        Self {
+            runtime: Some(runtime),
+            faults: watch::channel(Faults::new()).0,
+            pids: Arc::default(),
+        }
+    }
+
+    /// The next member, which listens for its peers on `port`. Gives the port that its peers dial.
+    pub(super) fn join(&self, port: u16) -> u16 {
+        let member = {
+            let mut pids = self.pids.lock().expect("nobody panics holding it");
+            pids.push(None);
+            pids.len() - 1
+        };
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("some port is free");
+        listener.set_nonblocking(true).expect("a listener can be polled");
+        let address = listener.local_addr().expect("it is bound");
+        let door = Door {
+            member,
+            port,
+            faults: self.faults.clone(),
+            pids: self.pids.clone(),
+        };
+        self.runtime().spawn(async move {
+            let listener = TcpListener::from_std(listener).expect("the runtime is there");
+            while let Ok((peer, from)) = listener.accept().await {
+                tokio::spawn(door.clone().connection(peer, from));
+            }
+        });
+        address.port()
+    }
+
+    /// A member runs as this process from now on.
+    pub(super) fn runs(&self, member: usize, pid: u32) {
+        self.pids.lock().expect("nobody panics holding it")[member] = Some(pid);
+    }
+
+    /// Every link.
+    pub fn everywhere(&self) -> Links<'_> {
+        self.links(|_, _| true)
+    }
+
+    /// All that a member sends and receives.
+    pub fn of(&self, member: usize) -> Links<'_> {
+        self.links(|from, to| from == member || to == member)
+    }
+
+    /// Both directions between two members.
+    pub fn between(&self, a: usize, b: usize) -> Links<'_> {
+        self.links(|from, to| (from, to) == (a, b) || (from, to) == (b, a))
+    }
+
+    /// Only what `from` sends to `to`.
+    pub fn one_way(&self, from: usize, to: usize) -> Links<'_> {
+        self.links(|f, t| (f, t) == (from, to))
+    }
+
+    fn links(&self, chosen: impl Fn(usize, usize) -> bool) -> Links<'_> {
+        let members = self.pids.lock().expect("nobody panics holding it").len();
+        let all = (0..members).flat_map(|from| (0..members).map(move |to| (from, to)));
+        Links {
+            faults: &self.faults,
+            directions: all.filter(|&(from, to)| from != to && chosen(from, to)).collect(),
+        }
+    }
+
+    fn runtime(&self) -> &Runtime {
+        self.runtime.as_ref().expect("it is there until dropped")
+    }
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            // A test is async itself, where waiting for the thread would block.
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// Some directions of some links, to be broken and mended. Faults add up: one call leaves the others as they are.
+pub struct Links<'a> {
+    faults: &'a watch::Sender<Faults>,
+    directions: Vec<(usize, usize)>,
+}
+
+impl Links<'_> {
+    /// Each piece comes later by `delay`, and by up to `jitter` more. Their order stays.
+    pub fn delay(&self, delay: Duration, jitter: Duration) {
+        self.change(|fault| (fault.delay, fault.jitter) = (delay, jitter));
+    }
+
+    /// Loses this share of the pieces, which then come late: by 200 ms, and twice that for each time it is lost again,
+    /// as TCP sends them anew.
+    pub fn lose(&self, share: f64) {
+        self.change(|fault| fault.loss = share);
+    }
+
+    /// Nothing comes through, and nobody is told: connections stay open. What is held back comes when it is mended.
+    pub fn stall(&self) {
+        self.change(|fault| fault.stalled = true);
+    }
+
+    /// New connections end as soon as they are made. Those that are open stay.
+    pub fn refuse(&self) {
+        self.change(|fault| fault.refused = true);
+    }
+
+    /// Resets the connections that are open. New ones may be made.
+    pub fn reset(&self) {
+        self.change(|fault| fault.resets += 1);
+    }
+
+    /// Resets what is open and refuses what is new: a link that is down, and says so.
+    pub fn cut(&self) {
+        self.change(|fault| {
+            fault.resets += 1;
+            fault.refused = true;
+        });
+    }
+
+    /// Back to normal.
+    pub fn mend(&self) {
+        self.change(|fault| {
+            *fault = Fault {
+                resets: fault.resets,
+                ..Fault::default()
+            };
+        });
+    }
+
+    fn change(&self, change: impl Fn(&mut Fault)) {
+        self.faults.send_modify(|faults| {
+            for direction in &self.directions {
+                change(faults.entry(*direction).or_default());
+            }
+        });
+    }
+}
+
+/// Where peers dial one member.
+#[derive(Clone)]
+struct Door {
+    member: usize,
+    /// Where the member really listens.
+    port: u16,
+    faults: watch::Sender<Faults>,
+    pids: Arc<Mutex<Vec<Option<u32>>>>,
+}
+
+impl Door {
+    async fn connection(self, dialler: TcpStream, from: SocketAddr) {
+        let mut looks = 0;
+        let peer = loop {
+            let pids = self.pids.lock().expect("nobody panics holding it").clone();
+            match dialled_by(from, &pids) {
+                Some(peer) => break peer,
+                None if looks < LOOKS => looks += 1,
+                // It has ended or closed the socket already. Whoever still wants something dials again.
+                None => return,
+            }
+            tokio::time::sleep(BETWEEN_LOOKS).await;
+        };
+        let (there, back) = ((peer, self.member), (self.member, peer));
+        let refused = |faults: &Faults| {
+            [there, back]
+                .iter()
+                .any(|direction| faults.get(direction).is_some_and(|fault| fault.refused))
+        };
+        if refused(&self.faults.borrow()) {
+            let _ = dialler.set_zero_linger();
+            return;
+        }
+        // The member is down: its peers see that as they would without a proxy, nearly.
+        let Ok(member) = TcpStream::connect(("127.0.0.1", self.port)).await else {
+            let _ = dialler.set_zero_linger();
+            return;
+        };
+        pipe::run(dialler, member, there, back, &self.faults).await;
+    }
+}
+
+/// The member whose process holds the socket with this local address.
+fn dialled_by(from: SocketAddr, pids: &[Option<u32>]) -> Option<usize> {
+    let table = procfs::net::tcp().expect("/proc/net/tcp can be read");
+    let inode = table.iter().find(|entry| entry.local_address == from)?.inode;
+    pids.iter().position(|pid| {
+        let fds = pid
+            .and_then(|pid| procfs::process::Process::new(pid as i32).ok())
+            .and_then(|process| process.fd().ok());
+        fds.into_iter()
+            .flatten()
+            .flatten()
+            .any(|fd| matches!(fd.target, FDTarget::Socket(socket) if socket == inode))
+    })
+}

@@ -34,6 +34,10 @@ test: setup peers ## everything that can be tested, on real etcd
 	cargo test --locked
 	@$(MAKE) --no-print-directory rules
 
+.PHONY: lab
+lab: setup peers ## break real clusters in every way, see what is said, keep the table (FAULT=name: one; takes hours otherwise)
+	LAB_RECORD=1 FAULT='$(FAULT)' cargo test --locked --test it lab::every_fault -- --ignored --nocapture
+
 .PHONY: rules
 rules: ## the rule files and their unit tests, in Prometheus' own checker
 	@scripts/peers.sh prometheus-2 prometheus-3

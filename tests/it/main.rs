@@ -36,6 +36,9 @@ mod docs;
 /// Real faults on real clusters, each found and named by its cause.
 mod faults;
 
+/// Every fault that the guide knows, brought about and named: `make lab`.
+mod lab;
+
 /// `/metrics` as scrapers see it.
 mod scrape;
 

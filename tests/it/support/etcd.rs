@@ -86,6 +86,11 @@ impl EtcdCluster {
         format!("http://127.0.0.1:{}/metrics", self.members[i].metrics_port)
     }
 
+    /// `host:port` of that page, as a target for Prometheus.
+    pub fn metrics_address(&self, i: usize) -> String {
+        format!("127.0.0.1:{}", self.members[i].metrics_port)
+    }
+
     /// The name of a member.
     pub fn name(&self, i: usize) -> &str {
         &self.members[i].name
@@ -267,6 +272,15 @@ impl EtcdCluster {
             Err("writes are still accepted".to_owned())
         })
         .await;
+    }
+
+    /// Discards all history, and waits until it is gone from the file.
+    pub async fn compact(&self) {
+        let answer = self.etcdctl(&["get", "none", "--write-out=json"]).await.unwrap();
+        let answer: serde_json::Value =
+            serde_json::from_str(&answer).expect("etcdctl prints JSON when asked to");
+        let revision = answer["header"]["revision"].to_string();
+        self.etcdctl(&["compact", "--physical", &revision]).await.unwrap();
     }
 
     /// How a client of the user root connects.

@@ -8,7 +8,7 @@
 mod disk;
 mod doctor;
 mod etcd;
-mod http;
+pub mod http;
 mod load;
 mod observe;
 mod peers;

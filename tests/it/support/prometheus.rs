@@ -10,7 +10,7 @@ use super::{Process, http, peers, ports, wait_for};
 const START_LIMIT: Duration = Duration::from_secs(30);
 const START_ATTEMPTS: usize = 5;
 
-/// A Prometheus that scrapes every second.
+/// A running Prometheus.
 pub struct Prometheus {
     // Before `_dir`: it ends before its data goes.
     process: Process,
@@ -22,12 +22,17 @@ impl Prometheus {
     /// Starts one of the peers `prometheus-2` and `prometheus-3`, which scrapes these targets (`host:port`) as the job
     /// `etcd-doctor` and evaluates these rule files. Ready, but it may not have scraped yet.
     pub async fn start(peer: &str, targets: &[String], rules: &[std::path::PathBuf]) -> Self {
-        let dir = tempfile::tempdir().unwrap();
         let config = serde_json::json!({
             "global": { "scrape_interval": "1s", "evaluation_interval": "1s" },
             "rule_files": rules,
             "scrape_configs": [{ "job_name": "etcd-doctor", "static_configs": [{ "targets": targets }] }],
         });
+        Self::start_with(peer, config).await
+    }
+
+    /// Starts one of the peers with a configuration of the test's own. Ready, but it may not have scraped yet.
+    pub async fn start_with(peer: &str, config: Value) -> Self {
+        let dir = tempfile::tempdir().unwrap();
         // JSON is YAML.
         let file = dir.path().join("prometheus.yml");
         std::fs::write(&file, config.to_string()).unwrap();

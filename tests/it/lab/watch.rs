@@ -1,0 +1,211 @@
+//! A cluster under watch: the doctor beside it, what it says over time, and what must be found.
+
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::row::Row;
+use super::sightings::{Alerts, Sightings, name};
+use super::{mixin, seconds};
+use crate::support::{Doctor, EtcdCluster, Prometheus, wait_for};
+
+/// Longer than any rule may take here: it is for a busy machine. What it took is in the table.
+const LIMIT: Duration = Duration::from_secs(300);
+
+/// A cluster under watch.
+pub(super) struct Watch<'a> {
+    pub(super) doctor: Doctor,
+    prometheus: Option<(Prometheus, &'static str)>,
+    sightings: Sightings,
+    broken: Instant,
+    row: &'a mut Row,
+}
+
+impl<'a> Watch<'a> {
+    pub(super) fn new(
+        doctor: Doctor,
+        prometheus: Option<(Prometheus, &'static str)>,
+        row: &'a mut Row,
+    ) -> Self {
+        Self {
+            sightings: Sightings::of(&doctor.url()),
+            doctor,
+            prometheus,
+            broken: Instant::now(),
+            row,
+        }
+    }
+
+    /// From here on the cluster is broken: the clock starts, and what was said before is forgotten.
+    pub(super) fn broken(&mut self) {
+        self.sightings.forget();
+        self.broken = Instant::now();
+    }
+
+    /// Waits until this alert, on this member where one is named, fires and is ranked first; gives that report.
+    pub(super) async fn found(&mut self, alert: &str, member: Option<&str>) -> Value {
+        let expected = match member {
+            Some(member) => format!("{alert}/{member}"),
+            None => alert.to_owned(),
+        };
+        self.row.expected.clone_from(&expected);
+        let is = |problem: &Value| problem["state"] == "firing" && is(problem, alert, member);
+        let found = self
+            .doctor
+            .diagnosis_when(&format!("{expected} ranked first"), LIMIT, |diagnosis| {
+                problems(diagnosis).first().is_some_and(is)
+            })
+            .await;
+        let problems = problems(&found);
+        self.row.first = name(&problems[0]);
+        self.row.beneath = problems[0]["explains"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(shown)
+            .collect();
+        self.row.beside = problems[1..].iter().map(shown).collect();
+        let seen = self.sightings.so_far();
+        let first = |at: fn(&super::sightings::Seen) -> Option<Instant>| {
+            let of = seen.iter().filter(|(key, _)| key_is(key, alert, member));
+            let times = of.filter_map(|(_, seen)| at(seen));
+            times
+                .min()
+                .map(|time| time.saturating_duration_since(self.broken))
+        };
+        // The poll may come later than the report that was just read.
+        self.row.firing = Some(first(|seen| seen.firing).unwrap_or_else(|| self.broken.elapsed()));
+        self.row.pending = first(|seen| seen.pending).or(self.row.firing);
+        if let Some((prometheus, alert)) = &self.prometheus {
+            self.row.mixin = mixin::detection(prometheus, alert, self.broken).await;
+        }
+        found
+    }
+
+    /// Types every command of the first problem that etcdctl runs, as it stands there. Each must succeed.
+    pub(super) async fn type_remedy(&mut self, cluster: &EtcdCluster) {
+        let diagnosis = self.doctor.diagnosis().await;
+        let problems = problems(&diagnosis);
+        let commands = problems
+            .first()
+            .and_then(|problem| problem["commands"].as_array());
+        let commands: Vec<&str> = commands.into_iter().flatten().filter_map(Value::as_str).collect();
+        let ours = commands.iter().filter(|command| command.contains("etcdctl "));
+        let mut typed = 0;
+        for command in ours {
+            cluster.shell(command).await.unwrap();
+            typed += 1;
+        }
+        assert!(typed > 0, "the remedy has no command for etcdctl: {commands:?}");
+        self.row.remedy = format!(
+            "typed in ({typed} {})",
+            if typed == 1 { "command" } else { "commands" }
+        );
+    }
+
+    /// Waits until an alert is neither pending nor firing any more, on any member.
+    pub(super) async fn gone(&mut self, alert: &str) {
+        self.doctor
+            .diagnosis_when(&format!("no {alert}"), LIMIT, |diagnosis| {
+                !crate::support::problems(diagnosis)
+                    .iter()
+                    .any(|key| key_is(key, alert, None))
+            })
+            .await;
+        if self.row.remedy.starts_with("typed in") && !self.row.remedy.ends_with("gone") {
+            self.row.remedy += ", gone";
+        }
+    }
+
+    /// That none of these fired since the cluster was broken: what it looks like, and is not.
+    pub(super) fn never_fired(&self, alerts: &[&str]) {
+        let seen = self.sightings.so_far();
+        let fired = |alert: &&&str| {
+            seen.iter()
+                .any(|(key, seen)| key_is(key, alert, None) && seen.firing.is_some())
+        };
+        let fired: Vec<&&str> = alerts.iter().filter(fired).collect();
+        assert!(fired.is_empty(), "{fired:?} fired, of {seen:#?}");
+    }
+
+    /// Waits, and holds that nothing above `info` fires at any cycle meanwhile, nor did since the clock started.
+    pub(super) async fn silent_for(&mut self, time: Duration) {
+        let started = Instant::now();
+        let from = self.cycles().await;
+        while started.elapsed() < time {
+            let seen = self.sightings.so_far();
+            let loud = loud(&seen);
+            assert!(
+                loud.is_empty(),
+                "after {}: {loud:?}\n{:#}",
+                seconds(started.elapsed()),
+                self.doctor.diagnosis().await
+            );
+            tokio::time::sleep(Duration::from_secs(1).min(time)).await;
+        }
+        let cycles = self.cycles().await - from;
+        self.row.expected = "nothing above info".to_owned();
+        self.row.first = format!("nothing in {cycles} cycles");
+        let info = self
+            .sightings
+            .so_far()
+            .into_iter()
+            .filter(|(_, seen)| seen.firing.is_some());
+        self.row.beside = info.map(|(key, _)| format!("{key} (info)")).collect();
+    }
+
+    /// Waits for so many more cycles.
+    pub(super) async fn cycles_more(&self, more: f64) {
+        let until = self.cycles().await + more;
+        wait_for("more cycles", LIMIT, async || {
+            let now = self.cycles().await;
+            if now >= until { Ok(()) } else { Err(now) }
+        })
+        .await;
+    }
+
+    async fn cycles(&self) -> f64 {
+        let cycles = self.doctor.metric("etcd_doctor_cycles_total").await;
+        cycles.first().map_or(0.0, |(_, value)| *value)
+    }
+}
+
+/// The problems at the top of the report, in their order.
+pub(super) fn problems(diagnosis: &Value) -> Vec<Value> {
+    diagnosis["clusters"][0]["problems"]
+        .as_array()
+        .cloned()
+        .unwrap_or_default()
+}
+
+fn is(problem: &Value, alert: &str, member: Option<&str>) -> bool {
+    problem["alert"] == alert && member.is_none_or(|member| problem["member"] == member)
+}
+
+fn key_is(key: &str, alert: &str, member: Option<&str>) -> bool {
+    let (name, of) = key.split_once('/').unwrap_or((key, ""));
+    name == alert && member.is_none_or(|member| member == of)
+}
+
+/// A problem for the table: what is no fault, and what is not certain yet, say so.
+fn shown(problem: &Value) -> String {
+    let mut remarks = Vec::new();
+    if problem["severity"] == "info" {
+        remarks.push("info");
+    }
+    if problem["state"] == "pending" {
+        remarks.push("pending");
+    }
+    if remarks.is_empty() {
+        name(problem)
+    } else {
+        format!("{} ({})", name(problem), remarks.join(", "))
+    }
+}
+
+fn loud(seen: &Alerts) -> Vec<&String> {
+    let loud = seen
+        .iter()
+        .filter(|(_, seen)| seen.firing.is_some() && seen.severity != "info");
+    loud.map(|(key, _)| key).collect()
+}

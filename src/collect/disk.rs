@@ -21,6 +21,7 @@ pub const SPEC: Spec = Spec {
     descs: &[
         &READS,
         &WRITES,
+        &WRITTEN,
         &FLUSHES,
         &READ_TIME,
         &WRITE_TIME,
@@ -36,6 +37,9 @@ pub const SPEC: Spec = Spec {
 
 /// `use` is `data` or `wal`: what of the member lies on the device.
 const LABELS: &[&str] = &["member", "device", "use"];
+
+/// The unit of `/proc/diskstats`, whatever the device's own sectors are.
+const SECTOR: u64 = 512;
 
 const SECONDS: Option<&str> = Some("seconds");
 
@@ -56,6 +60,11 @@ static WRITES: Desc = counter(
     "etcd_doctor_disk_writes_completed_total",
     None,
     "Writes completed by that device, from /proc/diskstats.",
+);
+static WRITTEN: Desc = counter(
+    "etcd_doctor_disk_written_bytes_total",
+    Some("bytes"),
+    "Bytes written to that device by everybody, from /proc/diskstats.",
 );
 static FLUSHES: Desc = counter(
     "etcd_doctor_disk_flushes_completed_total",
@@ -186,6 +195,7 @@ fn counted(stat: &DiskStat, labels: &Labels) -> Vec<Sample> {
     let values = [
         (&READS, Some(stat.reads as f64)),
         (&WRITES, Some(stat.writes as f64)),
+        (&WRITTEN, Some((stat.sectors_written * SECTOR) as f64)),
         (&FLUSHES, stat.flushes.map(|flushes| flushes as f64)),
         (&READ_TIME, Some(seconds(stat.time_reading))),
         (&WRITE_TIME, Some(seconds(stat.time_writing))),
@@ -274,6 +284,7 @@ mod tests {
             [
                 "disk_reads_completed_total 500",
                 "disk_writes_completed_total 60000",
+                "disk_written_bytes_total 358400000",
                 "disk_flushes_completed_total 2500",
                 "disk_read_time_seconds_total 0.25",
                 "disk_write_time_seconds_total 12",

@@ -1,6 +1,12 @@
 //! The file systems under the members' data directory and write-ahead log: room for bytes and for files.
+//!
+//! A full disk ends etcd, and then nothing tells any more where its data was. So the places of a member that ran on this
+//! host are remembered, and asked for as long as it is a member and does not run elsewhere.
 
-use std::path::Path;
+use std::collections::HashMap;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -16,7 +22,12 @@ pub const SPEC: Spec = Spec {
     name: "filesystem",
     scope: Scope::Host,
     descs: &[&SIZE, &AVAILABLE, &INODES, &INODES_FREE],
-    build: |settings| Box::new(Filesystem(settings.clone())),
+    build: |settings| {
+        Box::new(Filesystem {
+            settings: settings.clone(),
+            places: Arc::default(),
+        })
+    },
 };
 
 const LABELS: &[&str] = &["member", "mountpoint", "use"];
@@ -46,17 +57,48 @@ static INODES_FREE: Desc = Desc::gauge(
 )
 .labels(LABELS);
 
-struct Filesystem(Settings);
+struct Filesystem {
+    settings: Settings,
+    places: Arc<Mutex<Places>>,
+}
+
+/// Where each member's data lies, by its name: two places at most.
+type Places = HashMap<Arc<str>, Vec<Place>>;
+
+/// A directory's file system.
+#[derive(Clone)]
+struct Place {
+    used_for: &'static str,
+    /// The mount point, as the process sees it.
+    point: PathBuf,
+}
 
 impl Collector for Filesystem {
     fn collect<'a>(&'a mut self, subject: &'a Subject) -> BoxFuture<'a, Result<Reading, Failure>> {
-        let (settings, members) = (self.0.clone(), subject.members.clone());
-        let processes = subject.processes.clone();
+        let (settings, members) = (self.settings.clone(), subject.members.clone());
+        let (processes, places) = (subject.processes.clone(), Arc::clone(&self.places));
         local::blocking(subject, SPEC.name, move || {
-            let locals = local::members_on_this_host(&processes, &settings.proc, &members)?;
-            let parts = local::of_each(&locals, |local| read(local, &settings.rootfs))?;
+            let found = local::members_on_this_host(&processes, &settings.proc, &members);
+            let mut places = places.lock().unwrap_or_else(PoisonError::into_inner);
+            places.retain(|known, _| members.iter().any(|member| member.name == *known));
+            let locals = match found {
+                Ok(locals) => locals,
+                Err(Failure::NotApplicable(_)) if !places.is_empty() => Vec::new(),
+                Err(failure) => return Err(failure),
+            };
+            let mut samples = Vec::new();
+            for (member, places) in places.iter() {
+                if !locals.iter().any(|local| local.member == *member) {
+                    // Where its data was inside a container, there is nothing any more.
+                    samples.extend(ask(member, places, &settings.rootfs).unwrap_or_default());
+                }
+            }
+            if !locals.is_empty() {
+                let parts = local::of_each(&locals, |local| read(local, &settings.rootfs, &mut places))?;
+                samples.extend(parts.concat());
+            }
             Ok(Reading {
-                samples: parts.concat(),
+                samples,
                 ..Reading::default()
             })
         })
@@ -64,24 +106,46 @@ impl Collector for Filesystem {
     }
 }
 
-fn read(local: &Local, rootfs: &Path) -> Result<Vec<Sample>, Failure> {
+fn read(local: &Local, rootfs: &Path, places: &mut Places) -> Result<Vec<Sample>, Failure> {
+    let found: Vec<Place> = mounts::of(&local.process)?
+        .into_iter()
+        .map(|(used_for, Mount { point, .. })| Place {
+            used_for: used_for.as_str(),
+            point,
+        })
+        .collect();
+    // The process's own root leads into a container. Where the tree has none, the host's is meant.
+    let root = local.process.dir.join("root");
+    let root = if root.exists() { &root } else { rootfs };
+    let samples = ask(&local.member, &found, root);
+    // Without the process they can be asked only where the host has the same file system at the same place.
+    let device = |root: &Path, place: &Place| Some(below(root, &place.point).metadata().ok()?.dev());
+    let of_host = |place: &Place| {
+        let seen_from_host = device(rootfs, place);
+        seen_from_host.is_some() && seen_from_host == device(root, place)
+    };
+    if found.iter().all(of_host) {
+        places.insert(Arc::clone(&local.member), found);
+    } else {
+        places.remove(&local.member);
+    }
+    samples
+}
+
+fn below(root: &Path, point: &Path) -> PathBuf {
+    root.join(point.strip_prefix("/").unwrap_or(point))
+}
+
+fn ask(member: &Arc<str>, places: &[Place], root: &Path) -> Result<Vec<Sample>, Failure> {
     let mut samples = Vec::new();
-    for (used_for, Mount { point, .. }) in mounts::of(&local.process)? {
-        // The process's own root leads into a container. Where the tree has none, the host's is meant.
-        let root = local.process.dir.join("root");
-        let root = if root.exists() { &root } else { rootfs };
-        let path = root.join(point.strip_prefix("/").unwrap_or(&point));
+    for Place { used_for, point } in places {
+        let path = below(root, point);
         let stat = rustix::fs::statvfs(&path).map_err(|error| {
             Failure::Failed(unreadable(&path, "ask for the free space of", &error.into()))
         })?;
 
         let mountpoint = point.to_string_lossy();
-        let labels = || {
-            labels(
-                &local.member,
-                [("mountpoint", &mountpoint), ("use", used_for.as_str())],
-            )
-        };
+        let labels = || labels(member, [("mountpoint", &*mountpoint), ("use", used_for)]);
         let bytes = |blocks: u64| (blocks * stat.f_frsize) as f64;
         samples.push(Sample::number(&SIZE, labels(), bytes(stat.f_blocks)));
         samples.push(Sample::number(&AVAILABLE, labels(), bytes(stat.f_bavail)));
@@ -130,6 +194,56 @@ mod tests {
                 .zip(&available)
                 .all(|((_, size), (_, free))| free <= size && *size > 0.0)
         );
+    }
+
+    #[tokio::test]
+    async fn a_member_that_ended_is_asked_for_where_it_was() {
+        let root = tempfile::tempdir().unwrap();
+        let (proc, rootfs) = (root.path().join("proc"), root.path().join("root"));
+        let process = proc.join("4101");
+        std::fs::create_dir_all(rootfs.join("srv")).unwrap();
+        std::fs::create_dir_all(rootfs.join("var/lib/etcd-wal")).unwrap();
+        std::fs::create_dir_all(&process).unwrap();
+        for file in ["cmdline", "environ", "mountinfo"] {
+            std::fs::copy(
+                Path::new("tests/fixtures/proc/4101").join(file),
+                process.join(file),
+            )
+            .unwrap();
+        }
+        std::os::unix::fs::symlink("/srv", process.join("cwd")).unwrap();
+        let settings = Settings {
+            proc,
+            rootfs,
+            ..fixture::settings()
+        };
+        let mut collector = (SPEC.build)(&settings);
+        let running = collector
+            .collect(&fixture::subject())
+            .await
+            .ok()
+            .unwrap()
+            .samples
+            .len();
+        assert!(running >= 4);
+        std::fs::remove_dir_all(&process).unwrap();
+        let ended = Subject {
+            processes: Default::default(),
+            ..fixture::subject()
+        };
+        assert_eq!(
+            collector.collect(&ended).await.ok().unwrap().samples.len(),
+            running,
+            "the same series go on"
+        );
+        let left = Subject {
+            members: std::sync::Arc::from([]),
+            ..ended
+        };
+        assert!(matches!(
+            collector.collect(&left).await,
+            Err(Failure::NotApplicable(_))
+        ));
     }
 
     #[tokio::test]

@@ -112,7 +112,7 @@ pub(super) fn members_on_this_host(
 /// Reads each member's process. Fails only when none could be read, with the first failure.
 pub(super) fn of_each<T>(
     locals: &[Local],
-    read: impl Fn(&Local) -> Result<T, Failure>,
+    mut read: impl FnMut(&Local) -> Result<T, Failure>,
 ) -> Result<Vec<T>, Failure> {
     let (mut readings, mut failure) = (Vec::new(), None);
     for local in locals {

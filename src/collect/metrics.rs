@@ -27,7 +27,7 @@ macro_rules! passed_on {
         )$(.labels(&[$label]))?;)*
 
         const PASSED_ON: &[Pass] = &[$(Pass { from: $from, to: &$name }),*];
-        const DESCS: &[&Desc] = &[$(&$name),*];
+        const DESCS: &[&Desc] = &[$(&$name,)* &INVALID_WRITES];
     };
 }
 
@@ -42,6 +42,12 @@ passed_on! {
     APPLIED = gauge("proposals_applied", None, "Raft proposals applied: the index of the last applied entry. Behind the committed one when applying is slow.") from "etcd_server_proposals_applied_total";
     PENDING = gauge("proposals_pending", None, "Raft proposals waiting to be committed.") from "etcd_server_proposals_pending";
     FAILED = counter("proposals_failed_total", None, "Raft proposals that failed, as during an election or without quorum.") from "etcd_server_proposals_failed_total";
+    WAL_WRITTEN = counter("wal_written_bytes_total", Some("bytes"), "Bytes that the member wrote to its write-ahead log.")
+        from "etcd_disk_wal_write_bytes_total";
+    CLIENT_RECEIVED = counter("client_received_bytes_total", Some("bytes"), "Bytes that the member received from clients over gRPC.")
+        from "etcd_network_client_grpc_received_bytes_total";
+    CLIENT_SENT = counter("client_sent_bytes_total", Some("bytes"), "Bytes that the member sent to clients over gRPC.")
+        from "etcd_network_client_grpc_sent_bytes_total";
     SLOW_APPLIES = counter("slow_applies_total", None, "Applies that took longer than etcd's own limit of 100 ms.")
         from "etcd_server_slow_apply_total";
     SLOW_READ_INDEXES = counter("slow_read_indexes_total", None, "Linearizable reads for which the leader confirmed its index late or not at all.")
@@ -67,6 +73,16 @@ passed_on! {
     START_TIME = gauge("member_start_time_seconds", Some("seconds"), "When the member's process started, in seconds since the epoch.")
         from "process_start_time_seconds";
 }
+
+static INVALID_WRITES: Desc = Desc::counter(
+    "etcd_doctor_invalid_writes_total",
+    None,
+    "Puts and transactions that the member refused as invalid: too large, too many operations, no key. From the member's \
+     grpc_server_handled_total with the code InvalidArgument.",
+);
+
+/// The calls that write.
+const WRITES: [&str; 2] = ["Put", "Txn"];
 
 pub(super) const SPEC: Spec = Spec {
     name: "metrics",
@@ -132,6 +148,7 @@ fn read(
 ) -> Result<(Vec<Sample>, MetricsReading), exposition::ParseError> {
     let mut reading = MetricsReading::default();
     let mut samples = Vec::new();
+    let mut invalid_writes = None;
     let mut histograms = Histograms::default();
     exposition::parse(page, |line| {
         if keep(line.name) {
@@ -144,10 +161,15 @@ fn read(
         note(&mut reading, line);
         if let Some(pass) = BY_NAME.get(line.name) {
             samples.push(Sample::number(pass.to, Labels::empty(), line.value));
+        } else if line.name == "grpc_server_handled_total" {
+            if is_invalid_write(line) {
+                *invalid_writes.get_or_insert(0.0) += line.value;
+            }
         } else {
             histograms.take(line, own, members);
         }
     })?;
+    samples.extend(invalid_writes.map(|count| Sample::number(&INVALID_WRITES, Labels::empty(), count)));
     samples.extend(histograms.finish());
     Ok((samples, reading))
 }
@@ -171,6 +193,11 @@ fn note(reading: &mut MetricsReading, line: &Line<'_>) {
         }
         _ => {}
     }
+}
+
+fn is_invalid_write(line: &Line<'_>) -> bool {
+    label(line, "grpc_code") == Some("InvalidArgument")
+        && label(line, "grpc_method").is_some_and(|method| WRITES.contains(&method))
 }
 
 fn label<'a>(line: &'a Line<'_>, name: &str) -> Option<&'a str> {
@@ -289,6 +316,11 @@ mod tests {
                     pass.to.name
                 );
             }
+            assert!(
+                samples
+                    .iter()
+                    .any(|sample| std::ptr::eq(sample.desc, &INVALID_WRITES))
+            );
             assert!(reading.page.len() > 1000);
             assert!(
                 reading.leader_changes.is_some()

@@ -1,6 +1,7 @@
 //! Observing: the collector trait, the literal table of collectors, and the runner that turns failures into data.
 
 mod alarms;
+mod cgroup;
 mod collection;
 mod disk;
 mod elections;
@@ -9,12 +10,14 @@ mod filesystem;
 mod fixture;
 mod local;
 mod members;
+mod memory;
 mod metrics;
 mod mounts;
 mod pressure;
 mod probe;
 mod process;
 mod quota;
+mod scheduling;
 mod status;
 mod topology;
 
@@ -37,6 +40,9 @@ pub const COLLECTORS: &[Spec] = &[
     filesystem::SPEC,
     pressure::SPEC,
     process::SPEC,
+    scheduling::SPEC,
+    cgroup::SPEC,
+    memory::SPEC,
 ];
 
 /// What is worked out from the collectors' readings and the member list, with the metrics that come of it.

@@ -6,7 +6,7 @@ use std::path::Path;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use procfs::FromRead;
-use procfs::process::{LimitValue, Limits, Stat};
+use procfs::process::{Io, LimitValue, Limits, Stat};
 
 use super::local::{self, Local, labels};
 use super::{Collector, Failure, ProcessReading, Reading, Scope, Settings, Spec, Subject};
@@ -17,7 +17,21 @@ use crate::model::{CollectError, Desc, Reason, Sample};
 pub const SPEC: Spec = Spec {
     name: "process",
     scope: Scope::Host,
-    descs: &[&CPU, &MEMORY, &OPEN_FDS, &MAX_FDS, &THREADS, &START_TIME, &FLAG],
+    descs: &[
+        &CPU,
+        &MEMORY,
+        &ANONYMOUS,
+        &STOPPED,
+        &READ,
+        &WRITTEN,
+        &OPEN_FDS,
+        &MAX_FDS,
+        &THREADS,
+        &START_TIME,
+        &HEARTBEAT,
+        &ELECTION,
+        &FLAG,
+    ],
     build: |settings| Box::new(Process(settings.clone())),
 };
 
@@ -31,6 +45,33 @@ static MEMORY: Desc = Desc::gauge(
     "etcd_doctor_process_resident_memory_bytes",
     Some("bytes"),
     "Resident memory of the member's process, from rss in /proc/PID/stat.",
+)
+.labels(&["member"]);
+static ANONYMOUS: Desc = Desc::gauge(
+    "etcd_doctor_process_anonymous_memory_bytes",
+    Some("bytes"),
+    "Memory of the member's process without its files, so without the database that it maps, from RssAnon in \
+     /proc/PID/status.",
+)
+.labels(&["member"]);
+static STOPPED: Desc = Desc::gauge(
+    "etcd_doctor_process_stopped",
+    None,
+    "Whether the member's process is stopped by a signal, state T in /proc/PID/stat: it does nothing at all until it is \
+     continued.",
+)
+.labels(&["member"]);
+static READ: Desc = Desc::counter(
+    "etcd_doctor_process_read_bytes_total",
+    Some("bytes"),
+    "Bytes that the member's process had read from devices, from read_bytes in /proc/PID/io.",
+)
+.labels(&["member"]);
+static WRITTEN: Desc = Desc::counter(
+    "etcd_doctor_process_written_bytes_total",
+    Some("bytes"),
+    "Bytes that the member's process had written to devices, without what the file system adds, from write_bytes in \
+     /proc/PID/io.",
 )
 .labels(&["member"]);
 static OPEN_FDS: Desc = Desc::gauge(
@@ -57,6 +98,18 @@ static START_TIME: Desc = Desc::gauge(
     "When the member's process started, from starttime in /proc/PID/stat and btime in /proc/stat.",
 )
 .labels(&["member"]);
+static HEARTBEAT: Desc = Desc::gauge(
+    "etcd_doctor_process_heartbeat_interval_seconds",
+    Some("seconds"),
+    "The heartbeat interval that the member's process was given, or etcd's default.",
+)
+.labels(&["member"]);
+static ELECTION: Desc = Desc::gauge(
+    "etcd_doctor_process_election_timeout_seconds",
+    Some("seconds"),
+    "The election timeout that the member's process was given, or etcd's default.",
+)
+.labels(&["member"]);
 static FLAG: Desc = Desc::gauge(
     "etcd_doctor_process_flag_info",
     None,
@@ -74,6 +127,12 @@ const FLAGS: [&str; 8] = [
     "auto-compaction-retention",
     "data-dir",
     "wal-dir",
+];
+
+/// Durations among the flags, in milliseconds, with etcd's defaults.
+const TIMEOUTS: [(&str, f64, &Desc); 2] = [
+    ("heartbeat-interval", 100.0, &HEARTBEAT),
+    ("election-timeout", 1000.0, &ELECTION),
 ];
 
 struct Process(Settings);
@@ -113,6 +172,21 @@ fn read(local: &Local, boot_time: u64) -> Result<Part, Failure> {
         Sample::number(&THREADS, of_process(), stat.num_threads as f64),
         Sample::number(&START_TIME, of_process(), start_time),
     ];
+    let stopped = f64::from(u8::from(stat.state == 'T'));
+    samples.push(Sample::number(&STOPPED, of_process(), stopped));
+    if let Some(bytes) = anonymous(&process.dir.join("status")) {
+        samples.push(Sample::number(&ANONYMOUS, of_process(), bytes as f64));
+    }
+    // What another user's process reads and writes may not be seen.
+    if let Ok(Io {
+        read_bytes,
+        write_bytes,
+        ..
+    }) = parsed(&process.dir.join("io"))
+    {
+        samples.push(Sample::number(&READ, of_process(), read_bytes as f64));
+        samples.push(Sample::number(&WRITTEN, of_process(), write_bytes as f64));
+    }
     let limits: Limits = parsed(&process.dir.join("limits"))?;
     if let LimitValue::Value(limit) = limits.max_open_files.soft_limit {
         samples.push(Sample::number(&MAX_FDS, of_process(), limit as f64));
@@ -120,6 +194,13 @@ fn read(local: &Local, boot_time: u64) -> Result<Part, Failure> {
     // Another user's descriptors may not be counted; all else may be read.
     if let Ok(open) = fs::read_dir(process.dir.join("fd")) {
         samples.push(Sample::number(&OPEN_FDS, of_process(), open.count() as f64));
+    }
+    if process.unreadable.is_none() {
+        for (flag, default, desc) in TIMEOUTS {
+            let given = process.settings.get(flag).and_then(|value| value.parse().ok());
+            let seconds = given.unwrap_or(default) / 1000.0;
+            samples.push(Sample::number(desc, of_process(), seconds));
+        }
     }
     for flag in FLAGS {
         if let Some(value) = process.settings.get(flag) {
@@ -145,6 +226,13 @@ fn read(local: &Local, boot_time: u64) -> Result<Part, Failure> {
 fn parsed<T: FromRead>(path: &Path) -> Result<T, Failure> {
     let text = read_text(path).map_err(Failure::Failed)?;
     T::from_read(text.as_bytes()).map_err(|error| malformed(path, &error.to_string()))
+}
+
+/// Resident memory without files, in bytes; none on kernels before 4.5.
+fn anonymous(status: &Path) -> Option<u64> {
+    let text = fs::read_to_string(status).ok()?;
+    let kib = text.lines().find_map(|line| line.strip_prefix("RssAnon:"))?;
+    Some(kib.trim().strip_suffix(" kB")?.parse::<u64>().ok()? * 1024)
 }
 
 /// When the host started, in seconds since the epoch: the line `btime` of `/proc/stat`.
@@ -176,7 +264,7 @@ mod tests {
             1800.0 / ticks
         );
         assert_eq!(
-            fixture::collect(&SPEC).await[..9],
+            fixture::collect(&SPEC).await[..15],
             [
                 first,
                 format!(r#"process_resident_memory_bytes{{member="etcd-0"}} {memory}"#),
@@ -185,8 +273,14 @@ mod tests {
                     r#"process_start_time_seconds{{member="etcd-0"}} {}"#,
                     1.7e9 + 36000.0 / ticks
                 ),
+                r#"process_stopped{member="etcd-0"} 0"#.to_owned(),
+                r#"process_anonymous_memory_bytes{member="etcd-0"} 20971520"#.to_owned(),
+                r#"process_read_bytes_total{member="etcd-0"} 4096"#.to_owned(),
+                r#"process_written_bytes_total{member="etcd-0"} 81920"#.to_owned(),
                 r#"process_max_fds{member="etcd-0"} 65536"#.to_owned(),
                 r#"process_open_fds{member="etcd-0"} 5"#.to_owned(),
+                r#"process_heartbeat_interval_seconds{member="etcd-0"} 0.2"#.to_owned(),
+                r#"process_election_timeout_seconds{member="etcd-0"} 1"#.to_owned(),
                 r#"process_flag_info{flag="quota-backend-bytes", member="etcd-0", value="4294967296"} 1"#
                     .to_owned(),
                 r#"process_flag_info{flag="heartbeat-interval", member="etcd-0", value="200"} 1"#.to_owned(),

@@ -287,8 +287,8 @@ fn shows_what_rules_select(page: &str) {
                 let (section, help) = section_of
                     .get(&*family)
                     .unwrap_or_else(|| panic!("{}: there is no {family}", rule.alert));
-                let host =
-                    ["disk", "filesystem", "pressure"].contains(section) && !collectors.contains(section);
+                let host = ["disk", "filesystem", "pressure", "scheduling", "cgroup"].contains(section)
+                    && !collectors.contains(section);
                 assert!(
                     there.contains(&family) || help.contains("absent") || host,
                     "{}: {family} is not on the page of a healthy cluster, and its help does not say when it is absent",

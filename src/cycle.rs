@@ -270,10 +270,14 @@ pub fn providers() -> Vec<Provider> {
         descs: spec.descs,
         host: spec.scope == Scope::Host,
     });
+    let on_host = |name: &&str| {
+        let mut specs = COLLECTORS.iter();
+        specs.any(|spec| spec.name == *name && spec.scope == Scope::Host)
+    };
     let derived = DERIVATIONS.iter().map(|derivation| Provider {
         collectors: derivation.from.iter().copied().chain([derivation.name]).collect(),
         descs: derivation.descs,
-        host: false,
+        host: !derivation.from.is_empty() && derivation.from.iter().all(on_host),
     });
     collected.chain(derived).collect()
 }

@@ -20,8 +20,9 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, timeout_at};
 use tower::Service;
 
+use super::certificate::Validity;
 use super::endpoint::{Address, Endpoint};
-use super::tls::{Alpn, TlsFiles, tls_failure};
+use super::tls::{Alpn, Asked, TlsFiles, expiry, tls_failure};
 use crate::model::{CollectError, Reason};
 
 /// Makes connections to one endpoint. HTTP clients call it as their connector.
@@ -45,6 +46,19 @@ struct State {
     /// Why a connection failed last, until the other side is heard again: by the time a call learns that its
     /// connection is gone, another call may be dialling already.
     failure: Option<CollectError>,
+    /// What the newest TLS handshake showed.
+    shown: Option<Shown>,
+}
+
+/// What a server showed of itself in a TLS handshake.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    /// When that was.
+    pub at: Instant,
+    /// Until when its certificate and those that it sent along are valid, or why they cannot be read.
+    pub validity: Result<Validity, String>,
+    /// Whether it asked for a client certificate; none where the handshake ended before.
+    pub asks_for_certificate: Option<bool>,
 }
 
 #[derive(Clone, Default)]
@@ -68,6 +82,15 @@ impl Trail {
 
     fn failed(&self, error: CollectError) {
         self.state().failure = Some(error);
+    }
+
+    fn show(&self, shown: Option<Shown>) {
+        self.state().shown = shown;
+    }
+
+    /// What the handshake of the newest connection showed, also when that failed for it; none in plain text.
+    pub(super) fn shown(&self) -> Option<Shown> {
+        self.state().shown.clone()
     }
 
     fn heard(&self) {
@@ -121,6 +144,7 @@ impl Dialer {
 
     async fn attempt(&self) -> Result<TokioIo<Wire>, CollectError> {
         let deadline = Instant::now() + self.limit;
+        self.trail.show(None);
         // Read before dialling: a certificate file that cannot be used is said even while the member is down.
         let config = match self.endpoint.tls {
             true => Some(self.tls.config(self.alpn)?),
@@ -147,11 +171,26 @@ impl Dialer {
         if let Some(config) = config {
             self.trail.set(Step::Handshaking);
             let name = self.tls.name_for(&self.endpoint)?;
+            let (asked, config) = Asked::noting(&config);
             let connector = tokio_rustls::TlsConnector::from(config);
             let started = Instant::now();
             let handshake = timeout_at(deadline, connector.connect(name, wire.socket)).await;
-            let failure = |error: io::Error| tls_failure(&self.endpoint, self.tls.settings(), &error);
+            let failure = |error: io::Error| {
+                if let Some(validity) = expiry(&error) {
+                    self.trail.show(Some(Shown {
+                        at: Instant::now(),
+                        validity: Ok(validity),
+                        asks_for_certificate: None,
+                    }));
+                }
+                tls_failure(&self.endpoint, self.tls.settings(), &error)
+            };
             let mut stream = self.flatten(handshake)?.map_err(failure)?;
+            self.trail.show(Some(Shown {
+                at: Instant::now(),
+                validity: Validity::of(stream.get_ref().1.peer_certificates().unwrap_or_default()),
+                asks_for_certificate: Some(asked.asked()),
+            }));
             if stream.get_ref().1.protocol_version() == Some(rustls::ProtocolVersion::TLSv1_3) {
                 wire.early = first_words(&mut stream, started.elapsed())
                     .await

@@ -83,6 +83,11 @@ impl Endpoint {
         &self.text
     }
 
+    /// Whether it is reached over TLS.
+    pub fn is_tls(&self) -> bool {
+        self.tls
+    }
+
     /// `host:port`, or the socket's path.
     pub fn authority(&self) -> String {
         match &self.address {

@@ -13,7 +13,7 @@ use futures::FutureExt;
 use tokio::time::timeout;
 use tonic::Code;
 
-use super::dial::{Dialer, Trail};
+use super::dial::{Dialer, Shown, Trail};
 use super::endpoint::Endpoint;
 use super::tls::Alpn;
 use super::{Login, Network};
@@ -130,6 +130,17 @@ impl Etcd {
             login: network.login.clone(),
             tokens: tokio::sync::Mutex::new(0),
             refusals: Refusals::default(),
+        }
+    }
+
+    /// What the member showed in the TLS handshake of the connection in use; none while none was made.
+    ///
+    /// # Errors
+    /// Why there is no connection.
+    pub(super) fn shown(&self) -> Result<Option<Shown>, CollectError> {
+        match (self.trail.shown(), self.trail.failure()) {
+            (None, Some(failure)) => Err(failure),
+            (shown, _) => Ok(shown),
         }
     }
 

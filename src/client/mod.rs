@@ -1,5 +1,6 @@
 //! The outside world, one file a wire: etcd's gRPC, HTTP pages, and beneath both the dialling and TLS.
 
+mod certificate;
 mod dial;
 pub mod discover;
 mod endpoint;
@@ -13,12 +14,15 @@ mod tls;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::Deserialize;
 
+pub use certificate::Validity;
+pub use dial::Shown;
 pub use endpoint::Endpoint;
+pub use flags::Origin;
 pub use tls::TlsSettings;
 
 use crate::model::{CollectError, Reason};
@@ -127,6 +131,14 @@ impl Network {
         }
     }
 
+    /// For how long our own certificate files are valid, by what they are for: `client` or `ca`. Reads them each time.
+    pub fn own_certificates(&self) -> Vec<(&'static str, Result<Validity, CollectError>)> {
+        let files = self.tls.certificate_files();
+        files
+            .map(|(used_for, path)| (used_for, Validity::of_file(path)))
+            .collect()
+    }
+
     /// Parses an endpoint; without a scheme it is TLS when certificates are configured.
     ///
     /// # Errors
@@ -138,10 +150,16 @@ impl Network {
 
 /// How to reach one member: its gRPC client and its `/metrics` page, never balanced over others.
 pub struct Link {
+    network: Network,
     endpoint: Endpoint,
     etcd: Etcd,
     scraper: Scraper,
+    /// What a connection showed that was made to look at it.
+    looked: Mutex<Option<Shown>>,
 }
+
+/// What etcd serves to anybody who may connect, from memory.
+const VERSION: &str = "/version";
 
 impl Link {
     /// A link to one member. Connects with the first call. `metrics_url` is where its page is, when it is not at
@@ -155,15 +173,41 @@ impl Link {
             None => Scraper::new(network, endpoint.clone(), "/metrics".into()),
         };
         Ok(Self {
+            network: network.clone(),
             etcd: Etcd::new(network, endpoint.clone()),
             scraper,
             endpoint,
+            looked: Mutex::default(),
         })
     }
 
     /// Where the member is asked.
     pub fn endpoint(&self) -> &Endpoint {
         &self.endpoint
+    }
+
+    /// What the member showed in the newest TLS handshake: of the connection that the calls use, or of one that was made
+    /// to look again. None before the first, and in plain text.
+    ///
+    /// # Errors
+    /// Why the member cannot be connected to now.
+    pub fn shown(&self) -> Result<Option<Shown>, CollectError> {
+        let looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let shown = self.etcd.shown()?;
+        Ok(shown.into_iter().chain(looked).max_by_key(|shown| shown.at))
+    }
+
+    /// Looks again at what the member shows: connections are kept for days, and etcd shows a renewed certificate only to
+    /// new ones. Asks for the version, since a member logs a connection that ends without a request as a rejected one.
+    ///
+    /// # Errors
+    /// Names the endpoint and the reason.
+    pub async fn look_again(&self) -> Result<(), CollectError> {
+        let scraper = Scraper::new(&self.network, self.endpoint.clone(), VERSION.into());
+        let answer = scraper.get(VERSION).await;
+        // A handshake that failed for what it showed counts, too.
+        *self.looked.lock().unwrap_or_else(PoisonError::into_inner) = scraper.shown();
+        answer.map(drop)
     }
 
     /// Its gRPC calls.

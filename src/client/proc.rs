@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
-use super::flags;
+use super::flags::{self, Origin};
 use crate::model::{CollectError, Reason};
 
 /// As many symbolic links as Linux itself follows in one path (`MAXSYMLINKS`).
@@ -20,6 +20,8 @@ pub struct LocalEtcd {
     pub dir: PathBuf,
     /// What it was told, of a closed list of settings: from its command line, its environment or its file.
     pub settings: BTreeMap<&'static str, String>,
+    /// Where each of them is from.
+    pub origins: BTreeMap<&'static str, Origin>,
     /// Why the settings may be incomplete: the environment or the file could not be read.
     pub unreadable: Option<CollectError>,
 }
@@ -51,6 +53,7 @@ impl LocalEtcd {
             pid,
             dir,
             settings: BTreeMap::new(),
+            origins: BTreeMap::new(),
             unreadable: None,
         };
         let environ = found.dir.join("environ");
@@ -61,20 +64,23 @@ impl LocalEtcd {
                 Vec::new()
             }
         };
-        found.settings = flags::from_environment(&variables);
-        found.settings.extend(flags::from_arguments(&arguments));
+        found.take(Origin::Environment, flags::from_environment(&variables));
+        found.take(Origin::Flag, flags::from_arguments(&arguments));
         if let Some(file) = found.settings.remove(flags::CONFIG_FILE) {
             // etcd ignores all flags and variables then.
             found.settings.clear();
-            let path = found
-                .absolute(Path::new(&file))
-                .and_then(|file| found.on_host(&file));
-            match path.and_then(|path| flags::from_file(&path)) {
-                Ok(settings) => found.settings = settings,
+            found.origins.clear();
+            match found.file(&file).and_then(|path| flags::from_file(&path)) {
+                Ok(settings) => found.take(Origin::File, settings),
                 Err(error) => found.unreadable = Some(error),
             }
         }
         Some(found)
+    }
+
+    fn take(&mut self, origin: Origin, settings: BTreeMap<&'static str, String>) {
+        self.origins.extend(settings.keys().map(|name| (*name, origin)));
+        self.settings.extend(settings);
     }
 
     /// Its name, `default` as in etcd when it was given none; none when that is not known.
@@ -121,6 +127,11 @@ impl LocalEtcd {
             (None, None) => Ok(self.data_dir()?.join("member/wal")),
             (None, Some(_)) => Err(self.incomplete()),
         }
+    }
+
+    /// Where a file that a setting names is to be found from here.
+    pub fn file(&self, path: &str) -> Result<PathBuf, CollectError> {
+        self.on_host(&self.absolute(Path::new(path))?)
     }
 
     /// Where a file of the process is to be found from here: below `/proc/PID/root`, which also leads into a container.

@@ -13,7 +13,7 @@ use hyper_util::rt::TokioExecutor;
 use tokio::time::timeout;
 
 use super::Network;
-use super::dial::{Dialer, Trail};
+use super::dial::{Dialer, Shown, Trail};
 use super::endpoint::{Address, Endpoint};
 use super::tls::Alpn;
 use crate::model::{CollectError, Reason};
@@ -73,6 +73,11 @@ impl Scraper {
             .map_or("", |(_, path)| path);
         let path = if path.is_empty() { "metrics" } else { path };
         Ok(Self::new(network, endpoint, format!("/{path}")))
+    }
+
+    /// What the host showed in the TLS handshake of the connection in use.
+    pub(super) fn shown(&self) -> Option<Shown> {
+        self.trail.shown()
     }
 
     /// `host:port` of the pages, as Prometheus' label `instance`.

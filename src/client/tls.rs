@@ -5,16 +5,20 @@ mod words;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{ResolvesClientCert, Resumption};
 use rustls::crypto::{CryptoProvider, ring};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore};
+use rustls::sign::CertifiedKey;
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use serde::Deserialize;
 
+use super::certificate::{Validity, from_pem};
 use super::endpoint::Endpoint;
 use crate::model::{CollectError, Reason};
 
@@ -108,7 +112,9 @@ impl TlsFiles {
         let stamps = self.stamps();
         if loaded.as_ref().is_none_or(|loaded| loaded.stamps != stamps) {
             match (load(&self.settings), loaded.as_mut()) {
-                (Ok(config), _) => {
+                (Ok(mut config), _) => {
+                    // A resumed session shows no certificate, and connections are kept, so it would save nothing.
+                    config.resumption = Resumption::disabled();
                     let with_alpn = |protocol: &[u8]| {
                         let mut config = config.clone();
                         config.alpn_protocols = vec![protocol.to_vec()];
@@ -132,6 +138,16 @@ impl TlsFiles {
             (Some(loaded), Alpn::Http1) => Ok(Arc::clone(&loaded.http1)),
             (None, _) => Err(unusable("no TLS configuration was made".into())),
         }
+    }
+
+    /// The files of certificates that are configured, and what each is for: `client` or `ca`.
+    pub(super) fn certificate_files(&self) -> impl Iterator<Item = (&'static str, &Path)> {
+        let TlsSettings {
+            ca_file, cert_file, ..
+        } = &self.settings;
+        [("client", cert_file), ("ca", ca_file)]
+            .into_iter()
+            .filter_map(|(used_for, path)| Some((used_for, path.as_deref()?)))
     }
 
     fn stamps(&self) -> Vec<Option<Stamp>> {
@@ -230,15 +246,45 @@ fn read(path: &Path) -> Result<Vec<u8>, CollectError> {
     fs::read(path).map_err(|error| unusable(format!("cannot read {}: {error}", path.display())))
 }
 
-/// The certificates of a PEM file; a file without one is an error, since a library would take it for an empty list.
+/// The certificates of a PEM file.
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, CollectError> {
-    let found: Vec<_> = CertificateDer::pem_slice_iter(&read(path)?)
-        .collect::<Result<_, _>>()
-        .map_err(|error| unusable(format!("{} is not a valid PEM file: {error}", path.display())))?;
-    if found.is_empty() {
-        return Err(unusable(format!("{} holds no PEM certificate", path.display())));
+    from_pem(&read(path)?).map_err(|why| unusable(format!("{} {why}", path.display())))
+}
+
+/// Notes whether a server asked for a client certificate, which nothing else tells.
+#[derive(Debug)]
+pub(super) struct Asked {
+    resolver: Arc<dyn ResolvesClientCert>,
+    asked: AtomicBool,
+}
+
+impl Asked {
+    /// A configuration for one connection that notes it.
+    pub(super) fn noting(config: &ClientConfig) -> (Arc<Self>, Arc<ClientConfig>) {
+        let asked = Arc::new(Self {
+            resolver: Arc::clone(&config.client_auth_cert_resolver),
+            asked: AtomicBool::new(false),
+        });
+        let mut config = config.clone();
+        config.client_auth_cert_resolver = Arc::<Self>::clone(&asked);
+        (asked, Arc::new(config))
     }
-    Ok(found)
+
+    /// Whether it did.
+    pub(super) fn asked(&self) -> bool {
+        self.asked.load(Ordering::Relaxed)
+    }
+}
+
+impl ResolvesClientCert for Asked {
+    fn resolve(&self, issuers: &[&[u8]], schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        self.asked.store(true, Ordering::Relaxed);
+        self.resolver.resolve(issuers, schemes)
+    }
+
+    fn has_certs(&self) -> bool {
+        self.resolver.has_certs()
+    }
 }
 
 /// Accepts any certificate, as `--insecure-skip-tls-verify` asks for. Signatures of the handshake are still checked.
@@ -277,8 +323,18 @@ impl ServerCertVerifier for AcceptAny {
         rustls::crypto::verify_tls13_signature(message, certificate, signature, algorithms)
     }
 
-    fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// The expiry of a certificate that was refused for it.
+pub(super) fn expiry(error: &io::Error) -> Option<Validity> {
+    match rustls_error(error)? {
+        rustls::Error::InvalidCertificate(CertificateError::ExpiredContext { not_after, .. }) => {
+            i64::try_from(not_after.as_secs()).ok().map(Validity::until)
+        }
+        _ => None,
     }
 }
 

@@ -79,7 +79,7 @@ impl Collection {
         }
         let hosts = COLLECTORS
             .iter()
-            .filter(|spec| spec.scope == Scope::Host && settings.host);
+            .filter(|spec| spec.scope == Scope::Own || (spec.scope == Scope::Host && settings.host));
         let mut collection = Self {
             cluster: cluster.into(),
             network,
@@ -153,6 +153,7 @@ impl Collection {
             link: watched.and_then(|watched| watched.link.clone()),
             cluster_id: self.cluster_id,
             processes: self.processes.clone(),
+            network: Some(self.network.clone()),
         };
         let mut running = Running::default();
         for (at, watched) in self.watched.iter_mut().enumerate() {

@@ -39,6 +39,7 @@ pub(super) fn subject() -> Subject {
         link: None,
         cluster_id: None,
         processes: Default::default(),
+        network: None,
     }
 }
 

@@ -279,6 +279,7 @@ mod tests {
             pid: 1,
             dir: "/proc/1".into(),
             settings,
+            origins: std::collections::BTreeMap::new(),
             unreadable: None,
         }
     }

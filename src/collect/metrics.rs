@@ -60,6 +60,8 @@ passed_on! {
         from "etcd_debugging_mvcc_compact_revision";
     CURRENT_REVISION = gauge("current_revision", None, "Newest revision of the store.")
         from "etcd_debugging_mvcc_current_revision";
+    AUTH_REVISION = gauge("auth_revision", None, "How often users and roles were changed, and 1: 1 when there never were any.")
+        from "etcd_debugging_auth_revision";
     KEYS = gauge("keys", None, "Keys in the store, without their history.") from "etcd_debugging_mvcc_keys_total";
     DEFRAG_INFLIGHT = gauge("defrag_inflight", None, "Whether the member is defragmenting.") from "etcd_disk_defrag_inflight";
     DEFRAG = histogram("defrag_duration_seconds", Some("seconds"), "Duration of defragmentations.")

@@ -1,6 +1,9 @@
 //! Observing: the collector trait, the literal table of collectors, and the runner that turns failures into data.
 
+mod addresses;
 mod alarms;
+mod certificate_files;
+mod certificates;
 mod cgroup;
 mod collection;
 mod disk;
@@ -13,20 +16,23 @@ mod members;
 mod memory;
 mod metrics;
 mod mounts;
+mod own_certificates;
 mod pressure;
 mod probe;
 mod process;
 mod quota;
 mod scheduling;
+mod settings;
 mod status;
 mod topology;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
 
+use crate::client::Origin;
 use crate::model::{AlarmKind, CollectError, Desc, PageSeries, Reason, Sample, Timestamp, hex_id};
 
 pub use collection::Collection;
@@ -43,6 +49,9 @@ pub const COLLECTORS: &[Spec] = &[
     scheduling::SPEC,
     cgroup::SPEC,
     memory::SPEC,
+    certificates::SPEC,
+    certificate_files::SPEC,
+    own_certificates::SPEC,
 ];
 
 /// What is worked out from the collectors' readings and the member list, with the metrics that come of it.
@@ -58,9 +67,19 @@ pub const DERIVATIONS: &[Derivation] = &[
         descs: members::DESCS,
     },
     Derivation {
+        name: "addresses",
+        from: addresses::FROM,
+        descs: addresses::DESCS,
+    },
+    Derivation {
         name: "quota",
         from: &["status", "metrics"],
         descs: quota::DESCS,
+    },
+    Derivation {
+        name: "settings",
+        from: &["process"],
+        descs: settings::DESCS,
     },
     Derivation {
         name: "alarms",
@@ -91,6 +110,8 @@ pub enum Scope {
     Member,
     /// This host: built once a cluster; it says itself which members its samples belong to.
     Host,
+    /// What etcd-doctor itself brings to the cluster: built once a cluster.
+    Own,
 }
 
 /// A row of `COLLECTORS`.
@@ -129,6 +150,8 @@ pub struct Subject {
     pub cluster_id: Option<u64>,
     /// What the collectors of this host share, for `Scope::Host`.
     pub processes: local::Processes,
+    /// What the cluster is reached with, for `Scope::Own`.
+    pub network: Option<crate::client::Network>,
 }
 
 impl Subject {
@@ -187,6 +210,8 @@ pub struct Member {
 pub enum Failure {
     /// It does not apply here, and why.
     NotApplicable(String),
+    /// What it reads does not exist, and why: nobody misses it.
+    Nothing(String),
     /// It failed.
     Failed(CollectError),
 }
@@ -196,6 +221,8 @@ pub enum Failure {
 pub struct Reading {
     /// Samples. For `Scope::Host` with the label `member` where they belong to one.
     pub samples: Vec<Sample>,
+    /// What could not be read beside the samples: it counts as a failure of the collector, and they stay.
+    pub lacking: Option<CollectError>,
     /// From `status`.
     pub status: Option<StatusReading>,
     /// From `metrics`.
@@ -279,6 +306,10 @@ pub struct ProcessReading {
     pub quota: Option<i64>,
     /// When it started, in seconds since the epoch.
     pub start_time: Option<f64>,
+    /// What it was given of a closed list of settings, and from where.
+    pub settings: BTreeMap<&'static str, (String, Origin)>,
+    /// Whether that is all: what is not among them then has etcd's default.
+    pub settings_complete: bool,
 }
 
 /// Settings of the collectors.

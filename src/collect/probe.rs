@@ -142,6 +142,7 @@ mod tests {
             link: None,
             cluster_id: Some(7),
             processes: Default::default(),
+            network: None,
         }
     }
 

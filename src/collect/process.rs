@@ -28,8 +28,6 @@ pub const SPEC: Spec = Spec {
         &MAX_FDS,
         &THREADS,
         &START_TIME,
-        &HEARTBEAT,
-        &ELECTION,
         &FLAG,
     ],
     build: |settings| Box::new(Process(settings.clone())),
@@ -98,18 +96,6 @@ static START_TIME: Desc = Desc::gauge(
     "When the member's process started, from starttime in /proc/PID/stat and btime in /proc/stat.",
 )
 .labels(&["member"]);
-static HEARTBEAT: Desc = Desc::gauge(
-    "etcd_doctor_process_heartbeat_interval_seconds",
-    Some("seconds"),
-    "The heartbeat interval that the member's process was given, or etcd's default.",
-)
-.labels(&["member"]);
-static ELECTION: Desc = Desc::gauge(
-    "etcd_doctor_process_election_timeout_seconds",
-    Some("seconds"),
-    "The election timeout that the member's process was given, or etcd's default.",
-)
-.labels(&["member"]);
 static FLAG: Desc = Desc::gauge(
     "etcd_doctor_process_flag_info",
     None,
@@ -117,8 +103,8 @@ static FLAG: Desc = Desc::gauge(
 )
 .labels(&["member", "flag", "value"]);
 
-/// The flags that are shown: those that decide about space, elections and snapshots.
-const FLAGS: [&str; 8] = [
+/// The flags that are shown: those that decide about space, elections, snapshots and who may connect.
+const FLAGS: &[&str] = &[
     "quota-backend-bytes",
     "heartbeat-interval",
     "election-timeout",
@@ -127,12 +113,23 @@ const FLAGS: [&str; 8] = [
     "auto-compaction-retention",
     "data-dir",
     "wal-dir",
-];
-
-/// Durations among the flags, in milliseconds, with etcd's defaults.
-const TIMEOUTS: [(&str, f64, &Desc); 2] = [
-    ("heartbeat-interval", 100.0, &HEARTBEAT),
-    ("election-timeout", 1000.0, &ELECTION),
+    "max-request-bytes",
+    "pre-vote",
+    "listen-client-urls",
+    "listen-peer-urls",
+    "listen-metrics-urls",
+    "cert-file",
+    "trusted-ca-file",
+    "client-cert-auth",
+    "auto-tls",
+    "peer-cert-file",
+    "peer-trusted-ca-file",
+    "peer-client-cert-auth",
+    "peer-auto-tls",
+    "initial-corrupt-check",
+    "corrupt-check-time",
+    "compact-hash-check-enabled",
+    "feature-gates",
 ];
 
 struct Process(Settings);
@@ -195,14 +192,7 @@ fn read(local: &Local, boot_time: u64) -> Result<Part, Failure> {
     if let Ok(open) = fs::read_dir(process.dir.join("fd")) {
         samples.push(Sample::number(&OPEN_FDS, of_process(), open.count() as f64));
     }
-    if process.unreadable.is_none() {
-        for (flag, default, desc) in TIMEOUTS {
-            let given = process.settings.get(flag).and_then(|value| value.parse().ok());
-            let seconds = given.unwrap_or(default) / 1000.0;
-            samples.push(Sample::number(desc, of_process(), seconds));
-        }
-    }
-    for flag in FLAGS {
+    for flag in FLAGS.iter().copied() {
         if let Some(value) = process.settings.get(flag) {
             samples.push(Sample::number(
                 &FLAG,
@@ -215,10 +205,16 @@ fn read(local: &Local, boot_time: u64) -> Result<Part, Failure> {
         .settings
         .get("quota-backend-bytes")
         .and_then(|quota| quota.parse().ok());
+    let given = |(name, value): (&&'static str, &String)| {
+        let origin = process.origins.get(name).copied()?;
+        Some((*name, (value.clone(), origin)))
+    };
     let process = ProcessReading {
         pid: process.pid,
         quota,
         start_time: Some(start_time),
+        settings: process.settings.iter().filter_map(given).collect(),
+        settings_complete: process.unreadable.is_none(),
     };
     Ok((member.clone(), (samples, process)))
 }
@@ -264,7 +260,7 @@ mod tests {
             1800.0 / ticks
         );
         assert_eq!(
-            fixture::collect(&SPEC).await[..15],
+            fixture::collect(&SPEC).await[..13],
             [
                 first,
                 format!(r#"process_resident_memory_bytes{{member="etcd-0"}} {memory}"#),
@@ -279,8 +275,6 @@ mod tests {
                 r#"process_written_bytes_total{member="etcd-0"} 81920"#.to_owned(),
                 r#"process_max_fds{member="etcd-0"} 65536"#.to_owned(),
                 r#"process_open_fds{member="etcd-0"} 5"#.to_owned(),
-                r#"process_heartbeat_interval_seconds{member="etcd-0"} 0.2"#.to_owned(),
-                r#"process_election_timeout_seconds{member="etcd-0"} 1"#.to_owned(),
                 r#"process_flag_info{flag="quota-backend-bytes", member="etcd-0", value="4294967296"} 1"#
                     .to_owned(),
                 r#"process_flag_info{flag="heartbeat-interval", member="etcd-0", value="200"} 1"#.to_owned(),

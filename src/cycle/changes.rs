@@ -27,7 +27,7 @@ impl Changes {
         let cluster = &diagnosis.cluster;
         for outcome in outcomes {
             let state = match &outcome.verdict {
-                Verdict::Read => State::Reads,
+                Verdict::Read | Verdict::Nothing(_) => State::Reads,
                 Verdict::NotApplicable(_) => State::DoesNotApply,
                 Verdict::Failed(error) => State::Fails(error.reason),
             };
@@ -38,7 +38,9 @@ impl Changes {
             }
             let (collector, member) = (outcome.collector, outcome.member.as_deref().unwrap_or_default());
             match &outcome.verdict {
-                Verdict::Read => tracing::info!(%cluster, collector, member, "reads again"),
+                Verdict::Read | Verdict::Nothing(_) => {
+                    tracing::info!(%cluster, collector, member, "reads again")
+                }
                 Verdict::NotApplicable(reason) => {
                     tracing::info!(%cluster, collector, member, %reason, "does not apply here");
                 }

@@ -128,7 +128,7 @@ fn lacking(
         })
         .filter_map(|outcome| {
             let (reason, fix) = match &outcome.verdict {
-                Verdict::Read => return None,
+                Verdict::Read | Verdict::Nothing(_) => return None,
                 Verdict::NotApplicable(reason) => (reason.clone(), String::new()),
                 Verdict::Failed(error) => (error.message.clone(), error.fix.clone()),
             };
@@ -145,7 +145,11 @@ fn lacking(
         return elsewhere(alert, &seen, batch).into_iter().collect();
     }
     if failures.is_empty() {
-        if !blind || batch.facts.members.iter().all(|member| !member.reachable) {
+        let nothing = |outcome: &&Outcome| matches!(outcome.verdict, Verdict::Nothing(_));
+        if !blind
+            || outcomes.iter().any(nothing)
+            || batch.facts.members.iter().all(|member| !member.reachable)
+        {
             return Vec::new();
         }
         return vec![Gap {

@@ -248,7 +248,7 @@ fn refused(batch: &Batch) -> Option<&str> {
         .filter(|outcome| ["status", "members"].contains(&outcome.collector));
     outcomes.find_map(|outcome| match &outcome.verdict {
         Verdict::Failed(error) => Some(&*error.message),
-        Verdict::Read | Verdict::NotApplicable(_) => None,
+        Verdict::Read | Verdict::NotApplicable(_) | Verdict::Nothing(_) => None,
     })
 }
 
@@ -420,7 +420,7 @@ fn fixes(batch: &Batch) -> BTreeMap<String, String> {
         .iter()
         .filter_map(|outcome| match &outcome.verdict {
             Verdict::Failed(error) => Some(error),
-            Verdict::Read | Verdict::NotApplicable(_) => None,
+            Verdict::Read | Verdict::NotApplicable(_) | Verdict::Nothing(_) => None,
         });
     let with_fix = failures.filter(|error| !error.fix.is_empty());
     with_fix
@@ -461,7 +461,7 @@ fn errors(rules: &RuleSet, reports: &[RuleReport], batch: &Batch) -> Vec<SourceE
                 },
                 message: error.message.clone(),
             }),
-            Verdict::Read | Verdict::NotApplicable(_) => None,
+            Verdict::Read | Verdict::NotApplicable(_) | Verdict::Nothing(_) => None,
         });
     let rules = reports.iter().filter_map(|report| {
         let message = report.error.clone()?;

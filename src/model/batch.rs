@@ -120,6 +120,9 @@ pub enum Verdict {
     Read,
     /// It does not apply here, with the reason in words (no local etcd, say). Not an error, but a gap in coverage.
     NotApplicable(String),
+    /// What it reads does not exist (the certificate of a member that serves plain text, say), with the reason in words:
+    /// rules about it have nothing to judge, which is neither an error nor a gap.
+    Nothing(String),
     /// It failed: its samples are missing from the batch.
     Failed(CollectError),
 }

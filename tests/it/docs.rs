@@ -22,8 +22,8 @@ nothing else: what they see is what you see.
   `etcd_doctor_collector_success` of that collector is 0, and the coverage of the diagnosis says why and what to do.
 - A member that left the cluster leaves no series. One that does not answer keeps those that others tell of it, such as
   `etcd_doctor_member_reachable`.
-- The collectors `disk`, `filesystem`, `pressure`, `process`, `scheduling`, `cgroup` and `memory` read the host that
-  etcd-doctor runs on. Where no member runs there, they have no series, and that is no failure.
+- The collectors `disk`, `filesystem`, `pressure`, `process`, `scheduling`, `cgroup`, `memory` and `certificate_files`
+  read the host that etcd-doctor runs on. Where no member runs there, they have no series, and that is no failure.
 - Counters begin at 0 with etcd-doctor, unless they are read from somewhere: then with what they are read from.
 - Histograms have the usual `_bucket`, `_sum` and `_count`. Sums of histograms and of counters are for `rate` and
   `increase`.
@@ -69,14 +69,34 @@ const SECTIONS: &[(&str, &str)] = &[
         "memory",
         "From the kernel of this host, when a member runs on it.",
     ),
+    (
+        "certificates",
+        "From the TLS handshakes of etcd-doctor's connections to each member that serves TLS. Connections are kept, and etcd \
+         shows a renewed certificate only to new ones: so one that only asks for `/version` is made once an hour, and once \
+         a minute in the last third of a certificate's life.",
+    ),
+    (
+        "certificate_files",
+        "From the certificate files that the flags of members on this host name. Keys are never read.",
+    ),
+    (
+        "own_certificates",
+        "From the certificate files that etcd-doctor itself was given for the cluster.",
+    ),
     ("runner", "From running the collectors themselves."),
     (
         "members",
         "Worked out from `Cluster.MemberList` and who answered.",
     ),
+    ("addresses", "Worked out from the URLs in `Cluster.MemberList`."),
     (
         "quota",
         "The quota of each member, from the best place that tells it.",
+    ),
+    (
+        "settings",
+        "What the processes of members on this host run with. The label source is flag, environment, file, or default where \
+         they were given nothing.",
     ),
     (
         "alarms",
@@ -172,7 +192,7 @@ pub(crate) fn metrics() -> BTreeMap<&'static str, Vec<(&'static Desc, Vec<&'stat
     for spec in COLLECTORS {
         let added: &[&str] = match spec.scope {
             Scope::Member => &["cluster", "member"],
-            Scope::Host => &["cluster"],
+            Scope::Host | Scope::Own => &["cluster"],
         };
         sections.insert(spec.name, with(added, &mut spec.descs.iter().copied()));
     }

@@ -24,6 +24,9 @@ mod rules;
 /// The commands as they are typed: what they print, where, and their exit statuses.
 mod cli;
 
+/// When certificates expire, from handshakes and from files.
+mod certificates;
+
 /// Real peers to test against: etcd clusters, Prometheus, etcd-doctor itself as a process.
 mod support;
 

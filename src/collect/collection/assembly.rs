@@ -11,7 +11,7 @@ use crate::client::Link;
 use crate::client::scrape::Page;
 use crate::collect::elections::{ELECTIONS, RESTARTS, Sighting};
 use crate::collect::members::Seen;
-use crate::collect::{Failure, alarms, members, quota, status};
+use crate::collect::{Failure, addresses, alarms, members, quota, settings, status};
 use crate::model::{
     Batch, ClusterFacts, CollectError, Labels, Outcome, Quota, Reason, Sample, TargetPage, Timestamp, Verdict,
 };
@@ -41,8 +41,7 @@ impl Collection {
                     samples.extend(reading.samples.into_iter().map(|sample| labelled(sample, labels)));
                     for (name, process) in reading.processes {
                         if let Some(view) = views.iter_mut().find(|view| view.name == name) {
-                            view.process_quota = process.quota;
-                            view.process_start = process.start_time;
+                            view.process = Some(process);
                         }
                     }
                     if let Some(view) = run.member.and_then(|at| views.get_mut(at)) {
@@ -51,8 +50,9 @@ impl Collection {
                         view.status = view.status.take().or(reading.status);
                         view.metrics = view.metrics.take().or(reading.metrics);
                     }
-                    Verdict::Read
+                    reading.lacking.map_or(Verdict::Read, Verdict::Failed)
                 }
+                Err(Failure::Nothing(why)) => Verdict::Nothing(why),
                 Err(Failure::NotApplicable(why)) => Verdict::NotApplicable(why),
                 Err(Failure::Failed(error)) => {
                     if let Some(view) = view {
@@ -203,6 +203,10 @@ impl Collection {
                 samples.push(Sample::number(&RESTARTS, labels.clone(), count as f64));
             }
             samples.extend(quota::samples(&labels, quota));
+            samples.extend(addresses::samples(&labels, &watched.member));
+            if let Some(process) = &view.process {
+                samples.extend(settings::samples(&labels, process, view.version().as_deref()));
+            }
             facts.push(view.facts(watched, seen, quota, told.unwrap_or_default()));
         }
         ClusterFacts {
@@ -221,12 +225,12 @@ impl Collection {
             return Quota::Unknown;
         }
         let on_page = view.metrics.as_ref().and_then(|page| page.start_time);
-        let start_time = on_page.or(view.process_start);
+        let start_time = on_page.or(view.process.as_ref().and_then(|process| process.start_time));
         let quota = quota::ladder(&quota::Told {
             status: view.status.as_ref().map(|status| status.quota),
             metrics: view.metrics.as_ref().and_then(|page| page.quota),
             before: id.map(|id| self.quotas.of(id, start_time)).unwrap_or_default(),
-            process: view.process_quota,
+            process: view.process.as_ref().and_then(|process| process.quota),
             configured: self.settings.quota_bytes,
         });
         if let Some(id) = id {

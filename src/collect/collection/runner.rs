@@ -146,7 +146,7 @@ impl Collection {
                     1.0
                 }
                 Verdict::Failed(_) => 0.0,
-                Verdict::NotApplicable(_) => continue,
+                Verdict::NotApplicable(_) | Verdict::Nothing(_) => continue,
             };
             let labels = Labels::new([
                 ("collector", outcome.collector),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Watched;
 use crate::collect::elections::Sighting;
 use crate::collect::members::Seen;
-use crate::collect::{MetricsReading, StatusReading, alarms};
+use crate::collect::{MetricsReading, ProcessReading, StatusReading, alarms};
 use crate::model::{CollectError, MemberFacts, Quota};
 
 /// What one cycle brought of one member.
@@ -14,8 +14,7 @@ pub(super) struct View {
     pub(super) status: Option<StatusReading>,
     pub(super) status_error: Option<CollectError>,
     pub(super) metrics: Option<MetricsReading>,
-    pub(super) process_quota: Option<i64>,
-    pub(super) process_start: Option<f64>,
+    pub(super) process: Option<ProcessReading>,
     pub(super) answered: bool,
     /// Whether a call of this cycle found nobody there.
     pub(super) silent: bool,
@@ -28,11 +27,19 @@ impl View {
             status: None,
             status_error: None,
             metrics: None,
-            process_quota: None,
-            process_start: None,
+            process: None,
             answered: false,
             silent: false,
         }
+    }
+
+    /// Its version, as it says itself.
+    pub(super) fn version(&self) -> Option<String> {
+        let status = self.status.as_ref();
+        let page = self.metrics.as_ref();
+        status
+            .map(|status| status.version.clone())
+            .or_else(|| page.and_then(|page| page.version.clone()))
     }
 
     pub(super) fn seen(&self, watched: &Watched) -> Seen {
@@ -102,9 +109,7 @@ impl View {
             started: seen.started,
             leader: seen.id.is_some() && seen.leader == seen.id,
             learner: seen.learner,
-            version: status
-                .map(|status| status.version.clone())
-                .or_else(|| page.and_then(|page| page.version.clone())),
+            version: self.version(),
             db_size_bytes: status
                 .map(|status| status.db_size)
                 .or_else(|| whole(page?.db_size)),

@@ -1,0 +1,180 @@
+//! The certificate that each member shows its clients, as seen in the TLS handshakes of our own connections.
+
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use tokio::time::Instant;
+
+use super::{Collector, Failure, Reading, Scope, Spec, Subject};
+use crate::client::{Link, Shown, Validity};
+use crate::model::{CollectError, Desc, Labels, Reason, Sample, Timestamp};
+
+/// The row of `COLLECTORS`.
+pub const SPEC: Spec = Spec {
+    name: "certificates",
+    scope: Scope::Member,
+    descs: &[&NOT_AFTER, &NOT_BEFORE, &CLIENT_CERTIFICATE_REQUESTED],
+    build: |_| Box::new(Certificates::default()),
+};
+
+const SECONDS: Option<&str> = Some("seconds");
+
+static NOT_AFTER: Desc = Desc::gauge(
+    "etcd_doctor_certificate_not_after_timestamp_seconds",
+    SECONDS,
+    "When the first of the certificates expires that the member shows its clients, in seconds since the epoch, from the \
+     newest TLS handshake. The label use is server.",
+)
+.labels(&["use"]);
+static NOT_BEFORE: Desc = Desc::gauge(
+    "etcd_doctor_certificate_not_before_timestamp_seconds",
+    SECONDS,
+    "From when on all of these certificates are valid; absent when the handshake failed because one had expired.",
+)
+.labels(&["use"]);
+static CLIENT_CERTIFICATE_REQUESTED: Desc = Desc::gauge(
+    "etcd_doctor_member_client_certificate_requested",
+    None,
+    "Whether the member asked for a client certificate in the newest TLS handshake, which etcd does when it requires one.",
+);
+
+/// How old a handshake may be: a certificate renewed since is not seen, for connections are kept.
+const LOOK_AGAIN: Duration = Duration::from_secs(3600);
+
+/// The same in the last third of a certificate's life, when it is about to be renewed and an alert about it should end
+/// soon after.
+const LOOK_AGAIN_NEAR_THE_END: Duration = Duration::from_secs(60);
+
+/// Looks at the handshakes of one member.
+#[derive(Default)]
+struct Certificates {
+    /// When a connection was last made for this alone, and why that failed.
+    looked: Option<(Instant, Option<CollectError>)>,
+}
+
+impl Collector for Certificates {
+    fn collect<'a>(&'a mut self, subject: &'a Subject) -> BoxFuture<'a, Result<Reading, Failure>> {
+        async move {
+            let Some(link) = &subject.link else {
+                return Err(Failure::NotApplicable("no endpoint is known".into()));
+            };
+            if !link.endpoint().is_tls() {
+                return Err(Failure::Nothing(format!("{} serves plain text", link.endpoint())));
+            }
+            let shown = self.shown(link, subject.now).await.map_err(Failure::Failed)?;
+            let validity = shown.validity.map_err(|why| {
+                Failure::Failed(CollectError {
+                    reason: Reason::Malformed,
+                    message: format!("the certificate of {} cannot be read: {why}", link.endpoint()),
+                    fix: "have the member's certificate issued anew by a CA that keeps to X.509".into(),
+                })
+            })?;
+            let mut samples = samples(
+                &NOT_AFTER,
+                &NOT_BEFORE,
+                Labels::new([("use", "server")]),
+                validity,
+            );
+            if let Some(asks) = shown.asks_for_certificate {
+                samples.push(Sample::number(
+                    &CLIENT_CERTIFICATE_REQUESTED,
+                    Labels::empty(),
+                    f64::from(u8::from(asks)),
+                ));
+            }
+            Ok(Reading {
+                samples,
+                ..Reading::default()
+            })
+        }
+        .boxed()
+    }
+}
+
+impl Certificates {
+    /// What the member showed last, not too long ago. Connects for this alone only when the connections that there are
+    /// showed nothing yet, or are old.
+    async fn shown(&mut self, link: &Link, now: Timestamp) -> Result<Shown, CollectError> {
+        let shown = link.shown()?;
+        let old = match &shown {
+            None => true,
+            Some(shown) => shown.at.elapsed() >= patience(shown, now),
+        };
+        let rested = |(at, _): &(Instant, _)| at.elapsed() >= LOOK_AGAIN_NEAR_THE_END;
+        if old && self.looked.as_ref().is_none_or(rested) {
+            let failure = link.look_again().await.err();
+            self.looked = Some((Instant::now(), failure));
+        }
+        let failure = self.looked.as_ref().and_then(|(_, failure)| failure.clone());
+        match (link.shown()?, failure) {
+            (Some(shown), _) => Ok(shown),
+            (None, Some(failure)) => Err(failure),
+            (None, None) => Err(CollectError {
+                reason: Reason::Unreachable,
+                message: format!("no TLS connection to {} has been made yet", link.endpoint()),
+                fix: String::new(),
+            }),
+        }
+    }
+}
+
+fn patience(shown: &Shown, now: Timestamp) -> Duration {
+    let near_the_end = |validity: &Validity| {
+        let left = validity.not_after as f64 - now.seconds();
+        let life = validity
+            .not_before
+            .map(|begin| validity.not_after as f64 - begin as f64);
+        life.is_none_or(|life| left * 3.0 < life)
+    };
+    match &shown.validity {
+        Ok(validity) if !near_the_end(validity) => LOOK_AGAIN,
+        _ => LOOK_AGAIN_NEAR_THE_END,
+    }
+}
+
+/// The samples of what is known of some certificates.
+pub(super) fn samples(
+    not_after: &'static Desc,
+    not_before: &'static Desc,
+    labels: Labels,
+    validity: Validity,
+) -> Vec<Sample> {
+    let begin = validity
+        .not_before
+        .map(|begin| Sample::number(not_before, labels.clone(), begin as f64));
+    let end = Sample::number(not_after, labels, validity.not_after as f64);
+    [end].into_iter().chain(begin).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(validity: Result<(Option<i64>, i64), String>) -> Shown {
+        Shown {
+            at: Instant::now(),
+            validity: validity.map(|(not_before, not_after)| Validity {
+                not_before,
+                not_after,
+                last_not_after: not_after,
+            }),
+            asks_for_certificate: Some(true),
+        }
+    }
+
+    #[test]
+    fn a_certificate_is_looked_at_more_often_in_the_last_third_of_its_life() {
+        let now = Timestamp::from_millis(1_000_000);
+        for (validity, expected) in [
+            (Ok((Some(0), 2000)), LOOK_AGAIN),
+            (Ok((Some(0), 1600)), LOOK_AGAIN),
+            (Ok((Some(0), 1400)), LOOK_AGAIN_NEAR_THE_END),
+            (Ok((Some(0), 900)), LOOK_AGAIN_NEAR_THE_END),
+            (Ok((None, 900)), LOOK_AGAIN_NEAR_THE_END),
+            (Err("no certificate".to_owned()), LOOK_AGAIN_NEAR_THE_END),
+        ] {
+            assert_eq!(patience(&shown(validity.clone()), now), expected, "{validity:?}");
+        }
+    }
+}

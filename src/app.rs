@@ -20,6 +20,7 @@ use crate::render::ToolInfo;
 use crate::rules::convention::check_convention;
 use crate::rules::{self, RuleSet, builtin};
 use crate::snapshot::Snapshot;
+use crate::store::SharedStore;
 use crate::telemetry::LevelHandle;
 
 /// How many reloads may wait for their turn. A further one waits in its HTTP request.
@@ -55,6 +56,7 @@ struct Watched {
     settings: cycle::Settings,
     interval: Duration,
     snapshots: watch::Receiver<Option<Arc<Snapshot>>>,
+    window: SharedStore,
     rules: watch::Sender<Arc<RuleSet>>,
     task: JoinHandle<()>,
 }
@@ -241,11 +243,13 @@ fn watch_all(
 fn watch_one(config: &Config, settings: cycle::Settings, cycle: Cycle, rules: &Rules) -> Watched {
     let (rules, new_rules) = watch::channel(rules.set.clone());
     let (publish, snapshots) = watch::channel(None);
+    let window = cycle.window();
     let task = tokio::spawn(cycle.run(config.interval, new_rules, publish));
     Watched {
         settings,
         interval: config.interval,
         snapshots,
+        window,
         rules,
         task,
     }
@@ -269,6 +273,8 @@ fn for_http(config: &Config, rules: &Rules, watched: &[Watched]) -> Arc<http::Wa
     let clusters = watched.iter().map(|watched| http::Cluster {
         name: watched.settings.cluster.clone(),
         snapshots: watched.snapshots.clone(),
+        window: watched.window.clone(),
+        interval: watched.interval,
         stale_after: config.interval * STALE_AFTER_INTERVALS,
     });
     Arc::new(http::Watched {

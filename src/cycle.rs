@@ -12,10 +12,10 @@ use tokio::time::{Instant, MissedTickBehavior};
 use crate::client::Connection;
 use crate::collect::{self, COLLECTORS, Collection, DERIVATIONS, Scope};
 use crate::diagnosis::{self, Diagnosis, Inputs, Problem, Provider, Status};
-use crate::model::{Desc, Labels, Sample, Timestamp};
+use crate::model::{Batch, Desc, Labels, Sample, Timestamp};
 use crate::rules::{Evaluator, RuleReport, RuleSet};
 use crate::snapshot::Snapshot;
-use crate::store::{self, Store};
+use crate::store::{self, SharedStore, Store};
 use changes::Changes;
 
 static CYCLE_DURATION: Desc = Desc::gauge(
@@ -41,8 +41,10 @@ static WINDOW_SERIES: Desc = Desc::gauge(
 static WINDOW_DROPPED: Desc = Desc::counter(
     "etcd_doctor_window_dropped_samples_total",
     None,
-    "Samples that the window did not take because it held as many series as it may.",
-);
+    "Samples that the window did not take because it, or what it holds of one member, was as large as it may be; absent \
+     while none were dropped.",
+)
+.labels(&["metric"]);
 static WINDOW_LATE: Desc = Desc::counter(
     "etcd_doctor_window_late_samples_total",
     None,
@@ -98,7 +100,7 @@ pub struct Settings {
 pub struct Cycle {
     cluster: Arc<str>,
     collection: Collection,
-    store: Store,
+    store: SharedStore,
     evaluator: Evaluator,
     started: Option<Timestamp>,
     ends_after: Option<Duration>,
@@ -121,7 +123,7 @@ impl Cycle {
         let collection = Collection::new(&settings.cluster, &settings.connection, collect)
             .map_err(|reason| anyhow::anyhow!(reason))?;
         Ok(Self {
-            store: Store::new(settings.store, rules.selectors()),
+            store: SharedStore::new(Store::new(settings.store, rules.selectors())),
             collection,
             cluster: settings.cluster,
             evaluator: Evaluator::new(rules),
@@ -132,6 +134,11 @@ impl Cycle {
             rule_failures: BTreeMap::new(),
             changes: Changes::default(),
         })
+    }
+
+    /// The window, for readers.
+    pub fn window(&self) -> SharedStore {
+        self.store.clone()
     }
 
     /// Tells that watching ends so long after the first cycle: what would need longer to fire is then judged before.
@@ -145,7 +152,7 @@ impl Cycle {
 
     /// Takes new rules; the state of alerts whose rule stays the same is kept.
     pub fn reload(&mut self, rules: Arc<RuleSet>) {
-        self.store.reselect(rules.selectors());
+        self.store.write().reselect(rules.selectors());
         self.collection.keep_page_metrics(page_metrics(&rules));
         self.evaluator.reload(rules);
     }
@@ -154,8 +161,16 @@ impl Cycle {
     pub async fn run_once(&mut self, now: Timestamp) -> Snapshot {
         let begun = Instant::now();
         let batch = self.collection.cycle(now).await;
-        self.store.append(&batch);
-        let reports = self.evaluator.evaluate(&mut self.store, now);
+        self.judge(batch, now, begun)
+    }
+
+    /// Takes what was collected at `now`, evaluates the rules and diagnoses: all of it under one lock, so that readers
+    /// of the window find whole cycles. Nothing in it waits.
+    fn judge(&mut self, batch: Batch, now: Timestamp, begun: Instant) -> Snapshot {
+        let shared = self.store.clone();
+        let mut store = shared.write();
+        store.append(&batch);
+        let reports = self.evaluator.evaluate(&mut *store, now);
         let rules = self.evaluator.rules().clone();
         self.count_failures(&rules, &reports);
         let providers = providers();
@@ -163,7 +178,7 @@ impl Cycle {
             rules: &rules,
             reports: &reports,
             batch: &batch,
-            source: &self.store,
+            source: &*store,
             providers: &providers,
             watched_for: now.since(*self.started.get_or_insert(now)),
             ends_after: self.ends_after,
@@ -171,8 +186,8 @@ impl Cycle {
         self.changes.log(&batch.outcomes, &diagnosis);
         self.count += 1;
         let took = begun.elapsed();
-        let verdict = self.verdict(&diagnosis, took);
-        self.store.append_verdict(&verdict, now);
+        let verdict = self.verdict(&diagnosis, &store, took);
+        store.append_verdict(&verdict, now);
         let samples = batch.samples.into_iter().chain(verdict).collect();
         Snapshot {
             cluster: self.cluster.clone(),
@@ -182,6 +197,7 @@ impl Cycle {
             samples,
             diagnosis,
             reports,
+            rules,
         }
     }
 
@@ -217,17 +233,19 @@ impl Cycle {
         }
     }
 
-    fn verdict(&self, diagnosis: &Diagnosis, took: Duration) -> Vec<Sample> {
+    fn verdict(&self, diagnosis: &Diagnosis, store: &Store, took: Duration) -> Vec<Sample> {
         let labels = Labels::new([("cluster", &*self.cluster)]);
         let number = |desc, value| Sample::number(desc, labels.clone(), value);
         let mut samples = vec![
             number(&CYCLE_DURATION, took.as_secs_f64()),
             number(&CYCLES, self.count as f64),
             number(&CYCLES_MISSED, self.missed as f64),
-            number(&WINDOW_SERIES, self.store.series() as f64),
-            number(&WINDOW_DROPPED, self.store.dropped_samples() as f64),
-            number(&WINDOW_LATE, self.store.late_samples() as f64),
+            number(&WINDOW_SERIES, store.series() as f64),
+            number(&WINDOW_LATE, store.late_samples() as f64),
         ];
+        samples.extend(store.dropped_samples().map(|(metric, dropped)| {
+            Sample::number(&WINDOW_DROPPED, labels.with("metric", metric), dropped as f64)
+        }));
         samples.extend(self.rule_failures.iter().map(|(rule, failures)| {
             Sample::number(&RULE_FAILURES, labels.with("rule", rule), *failures as f64)
         }));

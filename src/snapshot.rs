@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::diagnosis::Diagnosis;
 use crate::model::{Sample, Timestamp};
-use crate::rules::RuleReport;
+use crate::rules::{RuleReport, RuleSet};
 
 /// The published state of one cluster after one cycle. Readers get it whole and never see half a cycle.
 #[derive(Debug)]
@@ -24,4 +24,6 @@ pub struct Snapshot {
     pub diagnosis: Diagnosis,
     /// The rules' results, in the order of the rule set.
     pub reports: Vec<RuleReport>,
+    /// The rules that were evaluated.
+    pub rules: Arc<RuleSet>,
 }

@@ -5,21 +5,30 @@
 //! no longer finds it. Of etcd's own series, which are many, only those are kept that a rule selects, and only for as
 //! long as that rule looks back.
 
+mod bounds;
 mod demand;
+mod metric;
+mod shared;
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use self::shared::{SharedStore, View};
+
+use self::bounds::{Bounds, Dropped};
 use self::demand::Demand;
+use self::metric::{Entry, Metric};
 use crate::model::{Batch, Labels, PageSeries, Sample, TargetPage, Timestamp, Value, stale_nan};
-use crate::promql::{Matcher, Point, Selector, Series, Source, Window, format_bound};
+use crate::promql::{Matcher, Selector, Series, Source, Window, format_bound};
 
 /// The label `job` of etcd-doctor's own series.
 const OWN_JOB: &str = "etcd-doctor";
 
 /// The series that says of each target whether its scrape succeeded.
 const UP: &str = "up";
+
+const METRIC_NAME: &str = "__name__";
 
 /// How much longer than its rules look back a series is kept, so that what is evaluated a little after the newest
 /// sample still has the whole range.
@@ -45,12 +54,15 @@ pub struct Store {
     /// The target labels of etcd-doctor's own series.
     own: Labels,
     demand: Demand,
-    /// By metric name, then by all labels.
-    metrics: HashMap<Arc<str>, HashMap<Labels, Entry>>,
+    metrics: BTreeMap<Arc<str>, Metric>,
+    /// Every text of a label, once.
+    texts: HashSet<Arc<str>>,
     series: usize,
     /// What each writer yielded the last time.
     yielded: HashMap<Writer, Vec<Labels>>,
-    dropped_samples: u64,
+    /// What is taken of one member at most.
+    bounds: Bounds,
+    dropped: Dropped,
     late_samples: u64,
     /// The time of the last cycle.
     last: Option<Timestamp>,
@@ -65,16 +77,6 @@ enum Writer {
     Rule(String),
 }
 
-/// One series.
-#[derive(Debug)]
-struct Entry {
-    labels: Labels,
-    /// How old its points may grow.
-    keep: Duration,
-    /// Milliseconds since the epoch, rising, and values.
-    points: VecDeque<(i64, f64)>,
-}
-
 impl Store {
     /// An empty window. `selectors` are those of all rules: of etcd's own series it keeps only what they select, for
     /// as long as they look back.
@@ -83,10 +85,12 @@ impl Store {
             own: Labels::new([("job", OWN_JOB), ("instance", &settings.instance)]),
             settings,
             demand: Demand::new(selectors),
-            metrics: HashMap::new(),
+            metrics: BTreeMap::new(),
+            texts: HashSet::new(),
             series: 0,
             yielded: HashMap::new(),
-            dropped_samples: 0,
+            bounds: Bounds::default(),
+            dropped: Dropped::default(),
             late_samples: 0,
             last: None,
         }
@@ -111,10 +115,8 @@ impl Store {
         }
     }
 
-    /// Takes one cycle. Series that the same source (etcd-doctor itself, or one member's page) no longer has end with
-    /// a stale marker; `up` is written for each page; what no rule looks back at any more is forgotten.
-    pub fn append(&mut self, batch: &Batch) {
-        let at = batch.time;
+    /// Begins the cycle of this time: what nobody looks back at any more is forgotten.
+    pub fn advance(&mut self, at: Timestamp) {
         if self.last.is_some_and(|last| at < last) {
             // The clock was set back. Points of the future would hide all new ones until it has caught up.
             self.metrics.clear();
@@ -123,6 +125,13 @@ impl Store {
         }
         self.last = Some(at);
         self.forget(at);
+    }
+
+    /// Takes one cycle. Series that the same source (etcd-doctor itself, or one member's page) no longer has end with
+    /// a stale marker; `up` is written for each page; what no rule looks back at any more is forgotten.
+    pub fn append(&mut self, batch: &Batch) {
+        let at = batch.time;
+        self.advance(at);
         let own = self.own_series(&batch.samples);
         self.take(Writer::Own, at, own);
         let mut pages = HashSet::new();
@@ -158,24 +167,15 @@ impl Store {
         self.series
     }
 
-    /// How many samples were dropped because `max_series` was reached, since the start.
-    pub fn dropped_samples(&self) -> u64 {
-        self.dropped_samples
+    /// How many samples were dropped because the window, or what it takes of one member, was full: by metric, since
+    /// the start.
+    pub fn dropped_samples(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.dropped.iter()
     }
 
     /// How many samples were ignored because their series had one of the same time or a later one, since the start.
     pub fn late_samples(&self) -> u64 {
         self.late_samples
-    }
-
-    /// The labels of every series that all matchers match, sorted.
-    pub fn labels(&self, matchers: &[Matcher]) -> Vec<Labels> {
-        let mut found: Vec<Labels> = self
-            .matching(matchers)
-            .map(|(labels, _)| labels.clone())
-            .collect();
-        found.sort();
-        found
     }
 
     /// etcd-doctor's own samples as series. A histogram becomes one series a bucket, and its sum and count.
@@ -222,7 +222,7 @@ impl Store {
             let labels = relabelled(&series.labels, &target);
             // What is held was selected before, and asking anew costs more.
             let metric = self.metrics.get(labels.metric_name());
-            if !metric.is_some_and(|metric| metric.contains_key(&labels)) {
+            if metric.and_then(|metric| metric.get(&labels)).is_none() {
                 self.demand.reach(&labels)?;
             }
             Some((labels, series.value))
@@ -248,8 +248,17 @@ impl Store {
     /// Appends what a writer yields at `at`, and ends what it yielded the time before and does not any more.
     fn take(&mut self, writer: Writer, at: Timestamp, series: Vec<(Labels, f64)>) {
         let mut now = Vec::with_capacity(series.len());
+        let mut samples = 0;
         for (labels, value) in series {
-            now.extend(self.push(&writer, labels, at, value));
+            let full = now.len() >= self.bounds.series || samples >= self.bounds.samples;
+            if full && matches!(writer, Writer::Page { .. }) {
+                self.dropped.count(labels.metric_name());
+                continue;
+            }
+            if let Some((held, points)) = self.push(&writer, labels, at, value) {
+                samples += points;
+                now.push(held);
+            }
         }
         for labels in self.yielded.remove(&writer).unwrap_or_default() {
             if let Some(entry) = self.entry(&labels) {
@@ -260,29 +269,41 @@ impl Store {
         self.yielded.insert(writer, now);
     }
 
-    /// Appends a point and gives back the labels that the window itself holds, so that each set is in memory once;
-    /// none when the window is full.
-    fn push(&mut self, writer: &Writer, labels: Labels, at: Timestamp, value: f64) -> Option<Labels> {
+    /// Appends a point and gives back the labels that the window itself holds, so that each set is in memory once, and
+    /// how many points the series has; none when the window is full.
+    fn push(
+        &mut self,
+        writer: &Writer,
+        labels: Labels,
+        at: Timestamp,
+        value: f64,
+    ) -> Option<(Labels, usize)> {
         if self.entry(&labels).is_none() {
             if self.series >= self.settings.max_series {
-                self.dropped_samples += 1;
+                self.dropped.count(labels.metric_name());
                 return None;
             }
             self.series += 1;
-            let entry = Entry {
-                labels: labels.clone(),
-                keep: self.span(writer, &labels),
-                points: VecDeque::new(),
-            };
-            let metric = self.metrics.entry(Arc::from(labels.metric_name())).or_default();
-            metric.insert(labels.clone(), entry);
+            let held = labels.shared(|text| self.text(text));
+            let entry = Entry::new(held, self.span(writer, &labels));
+            let name = self.text(&Arc::from(labels.metric_name()));
+            self.metrics.entry(name).or_default().insert(entry);
         }
         let entry = self.entry(&labels)?;
-        let (taken, held) = (entry.push(at, value), entry.labels.clone());
+        let taken = entry.push(at, value);
+        let held = (entry.labels.clone(), entry.points().len());
         if !taken {
             self.late_samples += 1;
         }
         Some(held)
+    }
+
+    fn text(&mut self, text: &Arc<str>) -> Arc<str> {
+        if let Some(held) = self.texts.get(text) {
+            return Arc::clone(held);
+        }
+        self.texts.insert(Arc::clone(text));
+        Arc::clone(text)
     }
 
     fn entry(&mut self, labels: &Labels) -> Option<&mut Entry> {
@@ -291,43 +312,29 @@ impl Store {
 
     /// Drops what is older than its series is kept, and series without any point left.
     fn forget(&mut self, now: Timestamp) {
+        let before = self.series;
         for metric in self.metrics.values_mut() {
-            metric.retain(|_, entry| {
-                entry.trim(now);
-                !entry.points.is_empty()
-            });
+            metric.forget(now);
         }
-        self.metrics.retain(|_, metric| !metric.is_empty());
-        self.series = self.metrics.values().map(HashMap::len).sum();
+        self.metrics.retain(|_, metric| metric.len() > 0);
+        self.series = self.metrics.values().map(Metric::len).sum();
+        if self.series < before {
+            self.texts.retain(|text| Arc::strong_count(text) > 1);
+        }
     }
 
-    fn matching<'a>(&'a self, matchers: &'a [Matcher]) -> impl Iterator<Item = (&'a Labels, &'a Entry)> {
-        let metric = matchers.iter().find_map(Matcher::literal_metric);
-        let metrics: Vec<&HashMap<Labels, Entry>> = match metric {
-            Some(name) => self.metrics.get(name).into_iter().collect(),
-            None => self.metrics.values().collect(),
+    fn matching<'a>(&'a self, matchers: &'a [Matcher]) -> impl Iterator<Item = &'a Entry> {
+        let (named, others): (Vec<&Matcher>, Vec<&Matcher>) =
+            matchers.iter().partition(|matcher| matcher.label == METRIC_NAME);
+        let literal = named.iter().find_map(|matcher| matcher.literal_metric());
+        let metrics: Vec<(&Arc<str>, &Metric)> = match literal {
+            Some(name) => self.metrics.get_key_value(name).into_iter().collect(),
+            None => self.metrics.iter().collect(),
         };
         metrics
             .into_iter()
-            .flatten()
-            .filter(|(labels, _)| matchers.iter().all(|matcher| matcher.matches(labels)))
-    }
-}
-
-impl Entry {
-    /// Whether the point was later than all others and so was taken.
-    fn push(&mut self, at: Timestamp, value: f64) -> bool {
-        let later = self.points.back().is_none_or(|(last, _)| *last < at.millis());
-        if later {
-            self.points.push_back((at.millis(), value));
-        }
-        later
-    }
-
-    fn trim(&mut self, now: Timestamp) {
-        let oldest = now.minus(self.keep).millis();
-        let outdated = self.points.partition_point(|(time, _)| *time <= oldest);
-        self.points.drain(..outdated);
+            .filter(move |(name, _)| named.iter().all(|matcher| matcher.matches_value(name)))
+            .flat_map(move |(_, metric)| metric.matching(&others))
     }
 }
 
@@ -353,21 +360,11 @@ fn relabelled(page: &Labels, target: &Labels) -> Labels {
 
 impl Source for Store {
     fn select(&self, matchers: &[Matcher], after: Timestamp, through: Timestamp) -> Vec<Series> {
-        let found = self.matching(matchers).filter_map(|(labels, entry)| {
-            let first = entry.points.partition_point(|(time, _)| *time <= after.millis());
-            let end = entry
-                .points
-                .partition_point(|(time, _)| *time <= through.millis());
-            if first >= end {
-                return None;
-            }
-            let points = entry.points.range(first..end).map(|(time, value)| Point {
-                time: Timestamp::from_millis(*time),
-                value: *value,
-            });
-            Some(Series {
-                labels: labels.clone(),
-                points: points.collect(),
+        let found = self.matching(matchers).filter_map(|entry| {
+            let points = entry.between(after, through);
+            (!points.is_empty()).then(|| Series {
+                labels: entry.labels.clone(),
+                points,
             })
         });
         found.collect()

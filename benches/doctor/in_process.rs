@@ -168,6 +168,8 @@ async fn pages(endpoints: &[String], rules: Arc<RuleSet>) {
         clusters: vec![http::Cluster {
             name: "etcd".into(),
             snapshots,
+            window: cycle.window(),
+            interval: STEP,
             stale_after: Duration::from_secs(3600),
         }],
         rules_digest: String::new(),

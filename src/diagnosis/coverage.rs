@@ -369,7 +369,7 @@ mod tests {
             found
                 .map(|labels| Series {
                     labels: labels.clone(),
-                    points: vec![point],
+                    points: vec![point].into(),
                 })
                 .collect()
         }

@@ -50,6 +50,21 @@ impl ApiError {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "bad_data", message)
     }
 
+    /// 422: the expression is well formed and cannot be evaluated.
+    pub fn execution(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "execution", message)
+    }
+
+    /// 503: the query took too long. Prometheus answers so, and not with 504.
+    pub fn query_timeout(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "timeout", message)
+    }
+
+    /// The request itself is refused with this status.
+    pub fn refused(status: StatusCode, message: impl Into<String>) -> Self {
+        Self::new(status, "bad_data", message)
+    }
+
     /// 500: it was tried and failed.
     pub fn internal(message: impl Into<String>) -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)

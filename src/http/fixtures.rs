@@ -14,6 +14,7 @@ use super::{Cluster, State, Watched, router};
 use crate::diagnosis::{Coverage, Diagnosis, Status};
 use crate::model::{ClusterFacts, Sample, Timestamp};
 use crate::snapshot::Snapshot;
+use crate::store::{self, SharedStore, Store};
 
 /// When every request is made and, unless a test says otherwise, every snapshot.
 pub(super) const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
@@ -38,6 +39,7 @@ pub(super) fn snapshot(cluster: &str) -> Snapshot {
             errors: Vec::new(),
         },
         reports: Vec::new(),
+        rules: Arc::default(),
     }
 }
 
@@ -139,11 +141,29 @@ impl Api {
         self.request(method, path, &[]).await.into_text()
     }
 
+    pub(super) async fn post_form(&self, path: &str, form: &str) -> Answer {
+        let form_type = ("content-type", "application/x-www-form-urlencoded");
+        let body = Body::from(form.to_owned());
+        self.request_with("POST", path, &[form_type], body)
+            .await
+            .into_text()
+    }
+
     pub(super) async fn bytes(&self, path: &str, headers: &[(&str, &str)]) -> Bytes {
         self.request("GET", path, headers).await.body
     }
 
     async fn request(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> RawAnswer {
+        self.request_with(method, path, headers, Body::empty()).await
+    }
+
+    async fn request_with(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Body,
+    ) -> RawAnswer {
         let mut request = Request::builder().method(method).uri(path);
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -151,9 +171,7 @@ impl Api {
         if let Some(peer) = self.peer {
             request = request.extension(ConnectInfo(peer));
         }
-        let request = request
-            .body(Body::empty())
-            .expect("a test's request is well formed");
+        let request = request.body(body).expect("a test's request is well formed");
         let router = self.router.get_or_init(|| router(self.state.clone())).clone();
         let response = router.oneshot(request).await.expect("a router never fails");
         let (head, body) = response.into_parts();
@@ -195,11 +213,22 @@ impl Answer {
     }
 }
 
+fn window() -> store::Settings {
+    store::Settings {
+        window: Duration::from_secs(3600),
+        max_series: 1000,
+        etcd_job: "etcd".to_owned(),
+        instance: "doctor:9379".to_owned(),
+    }
+}
+
 fn cluster(name: &str) -> (Cluster, watch::Sender<Option<Arc<Snapshot>>>) {
     let (publisher, snapshots) = watch::channel(None);
     let cluster = Cluster {
         name: name.into(),
         snapshots,
+        window: SharedStore::new(Store::new(window(), &[])),
+        interval: Duration::from_secs(5),
         stale_after: Duration::from_secs(25),
     };
     (cluster, publisher)

@@ -7,6 +7,7 @@
 //! | `GET /api/v1/diagnosis` | the diagnosis (`?cluster=`, `?format=json\|text\|markdown`) |
 //! | `GET /api/v1/diagnosis/schema` | its JSON Schema |
 //! | `GET /api/v1/health` | `application/health+json`; 503 when something critical fires |
+//! | `/api/v1/query`, `/query_range`, `/series`, `/labels`, `/label/{name}/values`, `/rules`, `/alerts`, `/metadata`, `/status/buildinfo` | Prometheus' HTTP API over the windows of all clusters; `POST` too where Prometheus takes it |
 //! | `GET /runbooks/{alert}` | the runbook of a shipped alert as a page, with `.md` behind it as it is written |
 //! | `GET /-/healthy` | 200 as long as the process answers |
 //! | `GET /-/ready` | 503 until every cluster was observed, and when observations have stopped |
@@ -26,6 +27,7 @@ mod metrics;
 mod negotiate;
 mod page;
 mod process;
+mod prometheus_api;
 mod runbooks;
 mod seen;
 mod server;
@@ -34,7 +36,7 @@ mod server;
 mod fixtures;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::FromRef;
@@ -44,8 +46,10 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::model::{Desc, Timestamp};
 use crate::snapshot::Snapshot;
+use crate::store::{SharedStore, View};
 
 use self::error::ApiError;
+use self::prometheus_api as prom;
 pub use self::server::{BindError, bind, serve};
 
 /// Every route, for the answer to an unknown one. The table above says what each gives.
@@ -55,6 +59,15 @@ const ROUTES: &[&str] = &[
     "/api/v1/diagnosis",
     "/api/v1/diagnosis/schema",
     "/api/v1/health",
+    "/api/v1/query",
+    "/api/v1/query_range",
+    "/api/v1/series",
+    "/api/v1/labels",
+    "/api/v1/label/{name}/values",
+    "/api/v1/rules",
+    "/api/v1/alerts",
+    "/api/v1/metadata",
+    "/api/v1/status/buildinfo",
     "/runbooks/{alert}",
     "/-/healthy",
     "/-/ready",
@@ -104,9 +117,25 @@ pub struct Cluster {
     pub name: Arc<str>,
     /// Its last snapshot; none until the first cycle is done.
     pub snapshots: watch::Receiver<Option<Arc<Snapshot>>>,
+    /// Its window.
+    pub window: SharedStore,
+    /// How often it is observed, and its rules are evaluated.
+    pub interval: Duration,
     /// From which age on a snapshot says nothing of the present: its series are left out of `/metrics`, the page and
     /// the health say so, and `/-/ready` fails. Some cycles long, so that one slow cycle is not taken for a stall.
     pub stale_after: Duration,
+}
+
+impl State {
+    /// The windows of all clusters as they are now.
+    fn windows(&self, deadline: Option<Instant>) -> View {
+        let watched = self.watched.borrow();
+        let windows = watched.clusters.iter();
+        View::new(
+            windows.map(|cluster| (cluster.name.clone(), cluster.window.clone())),
+            deadline,
+        )
+    }
 }
 
 /// What the router hands to its handlers.
@@ -114,6 +143,7 @@ pub struct Cluster {
 struct App {
     state: State,
     exposition: Arc<metrics::Page>,
+    queries: prom::Queries,
 }
 
 impl FromRef<App> for State {
@@ -127,6 +157,7 @@ pub fn router(state: State) -> Router {
     let requests = instruments::Requests::default();
     let app = App {
         exposition: Arc::new(metrics::Page::new(&requests)),
+        queries: prom::Queries::default(),
         state,
     };
     let routes = Router::new()
@@ -135,6 +166,18 @@ pub fn router(state: State) -> Router {
         .route("/api/v1/diagnosis", get(diagnosis::diagnosis))
         .route("/api/v1/diagnosis/schema", get(diagnosis::schema))
         .route("/api/v1/health", get(health::health))
+        .route("/api/v1/query", get(prom::query).post(prom::query))
+        .route(
+            "/api/v1/query_range",
+            get(prom::query_range).post(prom::query_range),
+        )
+        .route("/api/v1/series", get(prom::series).post(prom::series))
+        .route("/api/v1/labels", get(prom::labels).post(prom::labels))
+        .route("/api/v1/label/{name}/values", get(prom::label_values))
+        .route("/api/v1/rules", get(prom::rules))
+        .route("/api/v1/alerts", get(prom::alerts))
+        .route("/api/v1/metadata", get(prom::metadata))
+        .route("/api/v1/status/buildinfo", get(prom::build_info))
         .route("/runbooks/{alert}", get(runbooks::runbook))
         .route("/-/healthy", get(admin::healthy))
         .route("/-/ready", get(admin::ready))
@@ -171,7 +214,13 @@ mod tests {
     async fn every_listed_route_exists_and_answers_head() {
         let api = Api::of([snapshot("etcd")]);
         for route in ROUTES {
-            let path = route.replace("{alert}", "EtcdNoLeader");
+            let path = route.replace("{alert}", "EtcdNoLeader").replace("{name}", "job");
+            let path = match *route {
+                "/api/v1/query" => format!("{path}?query=1"),
+                "/api/v1/query_range" => format!("{path}?query=1&start=0&end=1&step=1"),
+                "/api/v1/series" => format!("{path}?match[]=up"),
+                _ => path,
+            };
             let answer = api.send("HEAD", &path).await;
             let expected = match *route {
                 "/-/reload" => StatusCode::METHOD_NOT_ALLOWED,

@@ -1,22 +1,47 @@
 //! Label sets: sorted, unique names, no empty values.
 
+use std::cmp::Ordering;
 use std::fmt;
-use std::sync::Arc;
+use std::hash::{BuildHasher, Hash, Hasher};
+use std::sync::{Arc, LazyLock, OnceLock};
+
+use hashbrown::DefaultHashBuilder;
 
 /// The label that holds a series' name.
 const NAME: &str = "__name__";
 
+/// Seeded anew in each process: a hostile page cannot choose labels that collide.
+static HASHER: LazyLock<DefaultHashBuilder> = LazyLock::new(DefaultHashBuilder::default);
+
 /// The label pairs of a series, sorted by name.
 ///
 /// A label with an empty value and a missing label are the same thing in Prometheus, so empty values are not kept.
-/// Cloning is cheap: the pairs are shared.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Labels(Arc<[(Arc<str>, Arc<str>)]>);
+/// Cloning is cheap: the pairs are shared, with their hash and with the same set without a metric name, both worked out
+/// once at most. An evaluation needs them for every series at every step.
+#[derive(Clone)]
+pub struct Labels(Arc<Inner>);
+
+type Pair = (Arc<str>, Arc<str>);
+
+struct Inner {
+    pairs: Box<[Pair]>,
+    hash: OnceLock<u64>,
+    nameless: OnceLock<Labels>,
+}
 
 impl Labels {
     /// No labels at all.
     pub fn empty() -> Self {
-        Self(Arc::from([]))
+        static EMPTY: LazyLock<Labels> = LazyLock::new(|| Labels::of(Box::default()));
+        EMPTY.clone()
+    }
+
+    fn of(pairs: Box<[Pair]>) -> Self {
+        Self(Arc::new(Inner {
+            pairs,
+            hash: OnceLock::new(),
+            nameless: OnceLock::new(),
+        }))
     }
 
     /// Builds a set from pairs in any order. Of a name given twice the last value counts; empty values are dropped.
@@ -25,7 +50,7 @@ impl Labels {
         K: Into<Arc<str>>,
         V: Into<Arc<str>>,
     {
-        let mut sorted: Vec<(Arc<str>, Arc<str>)> = Vec::new();
+        let mut sorted: Vec<Pair> = Vec::new();
         for (name, value) in pairs {
             let (name, value) = (name.into(), value.into());
             match sorted.binary_search_by(|(other, _)| (**other).cmp(&*name)) {
@@ -34,13 +59,14 @@ impl Labels {
             }
         }
         sorted.retain(|(_, value)| !value.is_empty());
-        Self(sorted.into())
+        Self::of(sorted.into())
     }
 
     /// The value of a label, or `""` when it is missing.
     pub fn get(&self, name: &str) -> &str {
-        match self.0.binary_search_by(|(other, _)| (**other).cmp(name)) {
-            Ok(at) => &self.0[at].1,
+        let pairs = &self.0.pairs;
+        match pairs.binary_search_by(|(other, _)| (**other).cmp(name)) {
+            Ok(at) => &pairs[at].1,
             Err(_) => "",
         }
     }
@@ -52,23 +78,28 @@ impl Labels {
 
     /// Whether the set has no labels.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.0.pairs.is_empty()
     }
 
     /// The number of labels.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.0.pairs.len()
     }
 
     /// The pairs, sorted by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(name, value)| (&**name, &**value))
+        self.0.pairs.iter().map(|(name, value)| (&**name, &**value))
+    }
+
+    /// The pairs as they are held, to be shared.
+    pub fn pairs(&self) -> &[(Arc<str>, Arc<str>)] {
+        &self.0.pairs
     }
 
     /// The same set with one label set, or removed when `value` is empty.
     #[must_use]
     pub fn with(&self, name: &str, value: &str) -> Self {
-        let kept = self.0.iter().filter(|(other, _)| &**other != name).cloned();
+        let kept = self.0.pairs.iter().filter(|(other, _)| &**other != name).cloned();
         Self::new(kept.chain([(Arc::from(name), Arc::from(value))]))
     }
 
@@ -78,12 +109,29 @@ impl Labels {
         self.with(NAME, name)
     }
 
+    /// The same set without its metric name.
+    #[must_use]
+    pub fn nameless(&self) -> Self {
+        if self.metric_name().is_empty() {
+            return self.clone();
+        }
+        self.0.nameless.get_or_init(|| self.without(&[NAME])).clone()
+    }
+
+    /// The same set with each text as `share` gives it: one that holds every text once saves most of the memory of
+    /// many sets that are much alike.
+    #[must_use]
+    pub fn shared(&self, mut share: impl FnMut(&Arc<str>) -> Arc<str>) -> Self {
+        let pairs = self.0.pairs.iter();
+        Self::of(pairs.map(|(name, value)| (share(name), share(value))).collect())
+    }
+
     /// Both sets in one. Of a name in both the value of `other` counts.
     #[must_use]
     pub fn merged(&self, other: &Self) -> Self {
         let mut pairs = Vec::with_capacity(self.len() + other.len());
-        let mut own = self.0.iter().peekable();
-        for pair in other.0.iter() {
+        let mut own = self.0.pairs.iter().peekable();
+        for pair in other.0.pairs.iter() {
             while let Some(before) = own.next_if(|(name, _)| *name < pair.0) {
                 pairs.push(before.clone());
             }
@@ -91,14 +139,15 @@ impl Labels {
             pairs.push(pair.clone());
         }
         pairs.extend(own.cloned());
-        Self(pairs.into())
+        Self::of(pairs.into())
     }
 
     /// The same set without the labels named.
     #[must_use]
     pub fn without(&self, names: &[&str]) -> Self {
-        Self(
+        Self::of(
             self.0
+                .pairs
                 .iter()
                 .filter(|(name, _)| !names.contains(&&**name))
                 .cloned()
@@ -109,8 +158,9 @@ impl Labels {
     /// The same set with only the labels named.
     #[must_use]
     pub fn only(&self, names: &[&str]) -> Self {
-        Self(
+        Self::of(
             self.0
+                .pairs
                 .iter()
                 .filter(|(name, _)| names.contains(&&**name))
                 .cloned()
@@ -123,10 +173,36 @@ impl Labels {
         const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
         const PRIME: u64 = 0x0100_0000_01b3;
         let add = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(PRIME);
-        self.0.iter().fold(OFFSET, |hash, (name, value)| {
+        self.0.pairs.iter().fold(OFFSET, |hash, (name, value)| {
             let hash = add(name.bytes().fold(hash, add), 0xff);
             add(value.bytes().fold(hash, add), 0xff)
         })
+    }
+}
+
+impl PartialEq for Labels {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || self.0.pairs == other.0.pairs
+    }
+}
+
+impl Eq for Labels {}
+
+impl Hash for Labels {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(*self.0.hash.get_or_init(|| HASHER.hash_one(&self.0.pairs)));
+    }
+}
+
+impl PartialOrd for Labels {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Labels {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.pairs.cmp(&other.0.pairs)
     }
 }
 
@@ -186,6 +262,15 @@ mod tests {
     fn prints_a_bare_name_without_braces() {
         assert_eq!(Labels::empty().named("up").to_string(), "up");
         assert_eq!(Labels::new([("a", "1")]).named("up").to_string(), r#"up{a="1"}"#);
+    }
+
+    #[test]
+    fn without_its_name_a_set_equals_one_that_never_had_one() {
+        let named = Labels::new([("a", "1")]).named("up");
+        assert_eq!(named.nameless(), Labels::new([("a", "1")]));
+        assert_eq!(named.nameless().nameless(), named.nameless());
+        let set: std::collections::HashSet<Labels> = [named.nameless(), Labels::new([("a", "1")])].into();
+        assert_eq!(set.len(), 1);
     }
 
     /// The reference value is what Alertmanager's `/api/v2/alerts` shows for an alert with these labels.

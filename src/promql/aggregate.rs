@@ -9,8 +9,9 @@ use promql_parser::parser::token::{
 };
 use promql_parser::parser::{AggregateExpr, LabelModifier};
 
+use super::grouping::{Grouping, Groups};
 use super::number::{decimal, larger, mean, quantile, smaller, sum, variance};
-use super::value::{METRIC_NAME, Value};
+use super::value::Value;
 use super::{Element, EvalError};
 use crate::model::Labels;
 
@@ -20,9 +21,9 @@ pub(super) fn apply(
     param: Option<Value<'_>>,
     elements: Vec<Element>,
 ) -> Result<Vec<Element>, EvalError> {
-    let grouping = Grouping::new(expr.modifier.as_ref());
+    let grouping = grouping(expr.modifier.as_ref());
     let fold = |fold: &dyn Fn(&[f64]) -> f64| {
-        let groups = grouping.split(&elements, |element| element.value);
+        let groups = split(&grouping, &elements, |element| element.value);
         let folded = groups.into_iter().map(|(labels, values)| Element {
             labels,
             value: fold(&values),
@@ -53,55 +54,25 @@ fn values(values: &[f64]) -> impl Iterator<Item = f64> {
     values.iter().copied()
 }
 
-struct Grouping<'a> {
-    by: bool,
-    labels: Vec<&'a str>,
+fn grouping(modifier: Option<&LabelModifier>) -> Grouping<'_> {
+    match modifier {
+        Some(LabelModifier::Include(labels)) => Grouping::by(&labels.labels),
+        Some(LabelModifier::Exclude(labels)) => Grouping::without(&labels.labels),
+        None => Grouping::by(&[]),
+    }
 }
 
-impl<'a> Grouping<'a> {
-    fn new(modifier: Option<&'a LabelModifier>) -> Self {
-        let (by, labels) = match modifier {
-            Some(LabelModifier::Include(labels)) => (true, labels.labels.as_slice()),
-            Some(LabelModifier::Exclude(labels)) => (false, labels.labels.as_slice()),
-            None => (true, [].as_slice()),
-        };
-        let mut labels: Vec<&str> = labels.iter().map(String::as_str).collect();
-        if !by {
-            labels.push(METRIC_NAME);
-        }
-        Self { by, labels }
+/// What `keep` keeps of each element, by group.
+fn split<'e, T>(
+    grouping: &Grouping<'_>,
+    elements: impl IntoIterator<Item = &'e Element>,
+    keep: impl Fn(&'e Element) -> T,
+) -> Vec<(Labels, Vec<T>)> {
+    let mut groups = Groups::new(grouping);
+    for element in elements {
+        groups.entry(&element.labels, Vec::new).0.push(keep(element));
     }
-
-    fn labels(&self, of: &Labels) -> Labels {
-        if self.by {
-            of.only(&self.labels)
-        } else {
-            of.without(&self.labels)
-        }
-    }
-
-    /// What `keep` keeps of each element, by group, in the order in which the groups first occur.
-    fn split<'e, T>(
-        &self,
-        elements: impl IntoIterator<Item = &'e Element>,
-        keep: impl Fn(&'e Element) -> T,
-    ) -> Vec<(Labels, Vec<T>)> {
-        let mut groups: Vec<(Labels, Vec<T>)> = Vec::new();
-        let mut places: HashMap<Labels, usize> = HashMap::new();
-        for element in elements {
-            let labels = self.labels(&element.labels);
-            let place = match places.get(&labels) {
-                Some(place) => *place,
-                None => {
-                    places.insert(labels.clone(), groups.len());
-                    groups.push((labels, Vec::new()));
-                    groups.len() - 1
-                }
-            };
-            groups[place].1.push(keep(element));
-        }
-        groups
-    }
+    groups.into_groups().collect()
 }
 
 /// The first `k` of each group, with their own labels.
@@ -120,8 +91,7 @@ fn ranked(
     if k < 1.0 {
         return Ok(Vec::new());
     }
-    let groups = grouping
-        .split(&elements, |element| element)
+    let groups = split(grouping, &elements, |element| element)
         .into_iter()
         .flat_map(|(_, mut members)| {
             // NaN is neither large nor small: it comes last either way.
@@ -146,25 +116,22 @@ fn count_values(
     if label.is_empty() {
         return Err(EvalError(format!("invalid label name {label:?}")));
     }
-    let valued = elements.into_iter().map(|element| Element {
-        labels: grouping
-            .labels(&element.labels)
-            .with(&label, &decimal(element.value)),
-        value: element.value,
-    });
-    let valued: Vec<Element> = valued.collect();
-    let whole = Grouping {
-        by: false,
-        labels: Vec::new(),
-    };
-    let groups = whole
-        .split(&valued, |_| ())
-        .into_iter()
-        .map(|(labels, members)| Element {
-            labels,
-            value: members.len() as f64,
-        });
-    Ok(groups.collect())
+    let mut counts: Vec<(Labels, f64)> = Vec::new();
+    let mut places: HashMap<Labels, usize> = HashMap::new();
+    for element in &elements {
+        let labels = grouping
+            .key(&element.labels)
+            .with(&label, &decimal(element.value));
+        let place = *places.entry(labels.clone()).or_insert(counts.len());
+        if place == counts.len() {
+            counts.push((labels, 0.0));
+        }
+        counts[place].1 += 1.0;
+    }
+    let elements = counts.into_iter();
+    Ok(elements
+        .map(|(labels, value)| Element { labels, value })
+        .collect())
 }
 
 fn number(param: Option<Value<'_>>) -> Result<f64, EvalError> {

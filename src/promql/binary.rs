@@ -1,7 +1,6 @@
 //! Operators between two values: arithmetic, comparison and sets, with the matching of vectors.
 
-use std::collections::hash_map::Entry;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use promql_parser::parser::token::{
     T_ADD, T_ATAN2, T_DIV, T_EQLC, T_GTE, T_GTR, T_LAND, T_LOR, T_LSS, T_LTE, T_LUNLESS, T_MOD, T_MUL, T_NEQ,
@@ -9,7 +8,8 @@ use promql_parser::parser::token::{
 };
 use promql_parser::parser::{BinModifier, BinaryExpr, LabelModifier, VectorMatchCardinality};
 
-use super::value::{METRIC_NAME, Value, distinct};
+use super::grouping::{Grouping, Groups};
+use super::value::{Value, distinct};
 use super::{Element, EvalError};
 use crate::model::Labels;
 
@@ -120,11 +120,7 @@ fn with_scalar(
     let drops_name = operator.drops_name(bool);
     let results = elements.into_iter().filter_map(|Element { labels, value }| {
         let result = operator.apply(bool, operands(value), value)?;
-        let labels = if drops_name {
-            labels.without(&[METRIC_NAME])
-        } else {
-            labels
-        };
+        let labels = if drops_name { labels.nameless() } else { labels };
         Some(Element {
             labels,
             value: result,
@@ -139,8 +135,8 @@ struct Matching<'a> {
     on: bool,
     /// As written.
     labels: Vec<&'a str>,
-    /// For `ignoring`, the name is ignored too.
-    ignored: Vec<&'a str>,
+    /// The labels that must be equal for a match.
+    grouping: Grouping<'a>,
     card: &'a VectorMatchCardinality,
 }
 
@@ -151,30 +147,24 @@ impl<'a> Matching<'a> {
             Some(LabelModifier::Exclude(labels)) => (false, labels.labels.as_slice()),
             None => (false, [].as_slice()),
         };
-        let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
-        let ignored = labels.iter().copied().chain([METRIC_NAME]).collect();
         Self {
             on,
-            labels,
-            ignored,
+            labels: labels.iter().map(String::as_str).collect(),
+            grouping: if on {
+                Grouping::by(labels)
+            } else {
+                Grouping::without(labels)
+            },
             card: &modifier.card,
         }
     }
 
-    /// The labels that must be equal for a match.
-    fn group(&self, labels: &Labels) -> Labels {
-        if self.on {
-            labels.only(&self.labels)
-        } else {
-            labels.without(&self.ignored)
+    fn groups(&self, elements: &[Element]) -> Groups<'_, ()> {
+        let mut groups = Groups::new(&self.grouping);
+        for element in elements {
+            groups.entry(&element.labels, || ());
         }
-    }
-
-    fn groups(&self, elements: &[Element]) -> HashSet<Labels> {
-        elements
-            .iter()
-            .map(|element| self.group(&element.labels))
-            .collect()
+        groups
     }
 
     fn combine(&self, set: &SetOperator, left: &[Element], right: &[Element]) -> Vec<Element> {
@@ -184,14 +174,14 @@ impl<'a> Matching<'a> {
                 let groups = self.groups(right);
                 let kept = left
                     .iter()
-                    .filter(|element| groups.contains(&self.group(&element.labels)) == wanted);
+                    .filter(|element| groups.get(&element.labels).is_some() == wanted);
                 kept.cloned().collect()
             }
             SetOperator::Or => {
                 let groups = self.groups(left);
                 let added = right
                     .iter()
-                    .filter(|element| !groups.contains(&self.group(&element.labels)));
+                    .filter(|element| groups.get(&element.labels).is_none());
                 left.iter().chain(added).cloned().collect()
             }
         }
@@ -212,12 +202,11 @@ impl<'a> Matching<'a> {
         let swapped = matches!(self.card, VectorMatchCardinality::OneToMany(_));
         let (many, one) = if swapped { (&right, &left) } else { (&left, &right) };
         let partners = self.partners(one, if swapped { "left" } else { "right" })?;
-        let mut matched_groups = HashSet::new();
+        let mut matched = Groups::new(&self.grouping);
         let mut given = HashSet::new();
         let mut results = Vec::with_capacity(many.len());
         for element in many {
-            let group = self.group(&element.labels);
-            let Some(partner) = partners.get(&group) else {
+            let Some(partner) = partners.get(&element.labels) else {
                 continue;
             };
             let operands = if swapped {
@@ -230,7 +219,7 @@ impl<'a> Matching<'a> {
             };
             let labels = self.result_labels(element, partner, operator.drops_name(bool));
             if *self.card == VectorMatchCardinality::OneToOne {
-                if !matched_groups.insert(group) {
+                if !matched.entry(&element.labels, || ()).1 {
                     return Err(EvalError(
                         "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)"
                             .to_owned(),
@@ -247,27 +236,18 @@ impl<'a> Matching<'a> {
     }
 
     /// The elements of the "one" side by their group, of which each may have only one.
-    fn partners<'e>(
-        &self,
-        one: &'e [Element],
-        side: &str,
-    ) -> Result<HashMap<Labels, &'e Element>, EvalError> {
-        let mut partners = HashMap::with_capacity(one.len());
+    fn partners<'e>(&self, one: &'e [Element], side: &str) -> Result<Groups<'_, &'e Element>, EvalError> {
+        let mut partners = Groups::new(&self.grouping);
         for element in one {
-            match partners.entry(self.group(&element.labels)) {
-                Entry::Vacant(vacant) => {
-                    vacant.insert(element);
-                }
-                Entry::Occupied(first) => {
-                    let other: &&Element = first.get();
-                    return Err(EvalError(format!(
-                        "found duplicate series for the match group {} on the {side} hand-side of the operation: \
-                         [{}, {}];many-to-many matching not allowed: matching labels must be unique on one side",
-                        braced(first.key()),
-                        braced(&element.labels),
-                        braced(&other.labels)
-                    )));
-                }
+            let (first, new) = partners.entry(&element.labels, || element);
+            if !new {
+                return Err(EvalError(format!(
+                    "found duplicate series for the match group {} on the {side} hand-side of the operation: \
+                     [{}, {}];many-to-many matching not allowed: matching labels must be unique on one side",
+                    braced(&self.grouping.key(&element.labels)),
+                    braced(&element.labels),
+                    braced(&first.labels)
+                )));
             }
         }
         Ok(partners)
@@ -276,10 +256,11 @@ impl<'a> Matching<'a> {
     fn result_labels(&self, many: &Element, one: &Element, drop_name: bool) -> Labels {
         let mut labels = many.labels.clone();
         if drop_name {
-            labels = labels.without(&[METRIC_NAME]);
+            labels = labels.nameless();
         }
         match self.card {
             VectorMatchCardinality::OneToOne if self.on => labels.only(&self.labels),
+            VectorMatchCardinality::OneToOne if self.labels.is_empty() => labels,
             VectorMatchCardinality::OneToOne => labels.without(&self.labels),
             VectorMatchCardinality::ManyToOne(extra) | VectorMatchCardinality::OneToMany(extra) => extra
                 .labels

@@ -1,14 +1,15 @@
 //! Walks an expression at one time, or at each step of a range.
 
+use std::borrow::Cow;
 use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::time::Duration;
 
 use promql_parser::parser::{Call as ParsedCall, Expr, SubqueryExpr, VectorSelector};
 
 use super::functions::{self, Call};
 use super::select::{Loaded, Span, reference, too_many};
-use super::value::{METRIC_NAME, Point, RangeSeries, RangeVector, Series, Value, distinct};
+use super::value::{Point, RangeSeries, RangeVector, Series, Value, distinct};
 use super::{Element, EvalError, Options, QueryValue, Selector, Source, aggregate, binary};
 use crate::model::{Labels, Timestamp};
 
@@ -44,6 +45,7 @@ pub(super) fn range(
 }
 
 struct Evaluation<'q> {
+    source: &'q dyn Source,
     loaded: Loaded,
     query: Span,
     options: &'q Options,
@@ -55,13 +57,14 @@ impl<'q> Evaluation<'q> {
     fn new(
         expr: &Expr,
         selectors: &[Selector],
-        source: &dyn Source,
+        source: &'q dyn Source,
         query: Span,
         options: &'q Options,
     ) -> Result<Self, EvalError> {
         let loaded = Loaded::new(expr, selectors, source, query, options)?;
         Ok(Self {
             spent: Cell::new(loaded.points),
+            source,
             loaded,
             query,
             options,
@@ -78,6 +81,9 @@ impl<'q> Evaluation<'q> {
     }
 
     fn value(&self, expr: &Expr, at: Timestamp) -> Result<Value<'_>, EvalError> {
+        if self.source.given_up() {
+            return Err(EvalError("query timed out in expression evaluation".to_owned()));
+        }
         match expr {
             Expr::NumberLiteral(number) => Ok(Value::Scalar(number.val)),
             Expr::StringLiteral(string) => Ok(Value::String(string.val.clone())),
@@ -149,7 +155,7 @@ impl<'q> Evaluation<'q> {
         let time = reference(selector.at.as_ref(), selector.offset.as_ref(), at, self.query);
         let newest = self.loaded.newest(selector, time);
         let elements = newest.map(|(series, point)| Element {
-            labels: series.labels.without(&[METRIC_NAME]),
+            labels: series.labels.nameless(),
             value: point.time.seconds(),
         });
         distinct(elements.collect())
@@ -178,7 +184,7 @@ impl<'q> Evaluation<'q> {
                 .into_iter()
                 .map(|series| RangeSeries {
                     labels: series.labels,
-                    points: series.points.into(),
+                    points: Cow::Owned(series.points.to_vec()),
                 })
                 .collect(),
         }))
@@ -186,7 +192,7 @@ impl<'q> Evaluation<'q> {
 
     /// Evaluates at every step of `span` and puts the elements of equal labels together into series.
     fn steps(&self, expr: &Expr, span: Span, step: Duration) -> Result<Vec<Series>, EvalError> {
-        let mut series: BTreeMap<Labels, Vec<Point>> = BTreeMap::new();
+        let mut series: HashMap<Labels, Vec<Point>> = HashMap::new();
         let mut time = span.from;
         while time <= span.to {
             let elements = match self.value(expr, time)? {
@@ -207,8 +213,13 @@ impl<'q> Evaluation<'q> {
             }
             time = next;
         }
-        let series = series.into_iter();
-        Ok(series.map(|(labels, points)| Series { labels, points }).collect())
+        let series = series.into_iter().map(|(labels, points)| Series {
+            labels,
+            points: points.into(),
+        });
+        let mut series: Vec<Series> = series.collect();
+        series.sort_by(|a, b| a.labels.cmp(&b.labels));
+        Ok(series)
     }
 }
 
@@ -236,7 +247,7 @@ fn negated(value: Value<'_>) -> Result<Value<'_>, EvalError> {
         return Ok(Value::Scalar(-number));
     }
     let elements = vector(value)?.into_iter().map(|element| Element {
-        labels: element.labels.without(&[METRIC_NAME]),
+        labels: element.labels.nameless(),
         value: -element.value,
     });
     distinct(elements.collect()).map(Value::Vector)

@@ -3,7 +3,7 @@
 use promql_parser::parser::Expr;
 
 use super::number::{larger, smaller};
-use super::value::{METRIC_NAME, RangeVector, Value, distinct};
+use super::value::{RangeVector, Value, distinct};
 use super::{Element, EvalError, dates, histogram, labels, range};
 use crate::model::{Labels, Timestamp};
 
@@ -167,7 +167,7 @@ impl<'a> Call<'a, '_> {
     /// Computes a new value for each element of the first argument; the name goes.
     pub(super) fn map(&self, compute: impl Fn(f64) -> f64) -> Result<Value<'a>, EvalError> {
         let elements = self.vector(0)?.iter().map(|element| Element {
-            labels: element.labels.without(&[METRIC_NAME]),
+            labels: element.labels.nameless(),
             value: compute(element.value),
         });
         distinct(elements.collect()).map(Value::Vector)

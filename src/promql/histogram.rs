@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::functions::{Call, parse_number};
-use super::value::{METRIC_NAME, Value, distinct};
+use super::value::{Value, distinct};
 use super::{Element, EvalError};
 use crate::model::Labels;
 
@@ -54,7 +54,7 @@ fn each<'a>(elements: &[Element], compute: impl Fn(Vec<Bucket>) -> f64) -> Resul
     let elements = histograms.into_iter().map(|(labels, mut buckets)| {
         buckets.sort_by(|a, b| a.bound.total_cmp(&b.bound));
         Element {
-            labels: labels.without(&[METRIC_NAME]),
+            labels: labels.nameless(),
             value: compute(coalesced(buckets)),
         }
     });

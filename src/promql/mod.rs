@@ -7,7 +7,7 @@
 //! | `matcher`, `regex` | conditions on labels; RE2 expressions as Rust understands them |
 //! | `select` | which series and points each selector of an expression needs |
 //! | `eval` | walks the expression |
-//! | `binary`, `aggregate` | operators |
+//! | `binary`, `aggregate`, `grouping` | operators, and what they match and group elements by |
 //! | `functions` | the table of functions; `range`, `histogram`, `labels`, `dates` hold the larger families |
 
 mod aggregate;
@@ -16,6 +16,7 @@ mod check;
 mod dates;
 mod eval;
 mod functions;
+mod grouping;
 mod histogram;
 mod labels;
 mod matcher;
@@ -27,7 +28,7 @@ mod value;
 
 pub use matcher::{MatchOp, Matcher};
 pub use number::{format_bound, format_general};
-pub use value::{Element, Point, QueryValue, Series};
+pub use value::{Element, Point, Points, QueryValue, Series, window};
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,11 +40,20 @@ use crate::model::{Labels, Timestamp};
 /// Prometheus' lookback: how far an instant selector looks back for the newest sample of a series.
 pub const DEFAULT_LOOKBACK: Duration = Duration::from_secs(5 * 60);
 
+/// What is wrong with a selector that nothing narrows, in Prometheus' words.
+pub const SELECTS_EVERYTHING: &str = "vector selector must contain at least one non-empty matcher";
+
 /// Where an expression finds its series: the window, or a literal in tests.
 pub trait Source {
     /// Every series that all matchers match, with its points where `after < time <= through`, oldest first, stale
     /// markers included. Series without a point there may be left out.
     fn select(&self, matchers: &[Matcher], after: Timestamp, through: Timestamp) -> Vec<Series>;
+
+    /// Whether nobody waits for the answer any more, or has waited long enough. Asked again and again during an
+    /// evaluation, which then fails.
+    fn given_up(&self) -> bool {
+        false
+    }
 }
 
 /// A source that recording rules and alerts write back into.
@@ -129,6 +139,11 @@ impl Query {
     /// The expression as it was written.
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// The expression in the one form that all ways to write it share: one blank around an operator, and no comments.
+    pub fn canonical(&self) -> String {
+        self.expr.to_string()
     }
 
     /// What kind of value it gives.

@@ -2,7 +2,7 @@
 
 use super::functions::Call;
 use super::number::{self, KahanSum};
-use super::value::{METRIC_NAME, Point, RangeVector, Value, distinct};
+use super::value::{Point, RangeVector, Value, distinct};
 use super::{Element, EvalError};
 use crate::model::Timestamp;
 
@@ -32,7 +32,7 @@ fn each<'a>(
     let elements = matrix.series.iter().filter_map(|series| {
         let value = compute(&series.points)?;
         Some(Element {
-            labels: series.labels.without(&[METRIC_NAME]),
+            labels: series.labels.nameless(),
             value,
         })
     });

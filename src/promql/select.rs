@@ -11,8 +11,10 @@ use promql_parser::label::MatchOp as ParsedOp;
 use promql_parser::parser::{AtModifier, Expr, Offset, VectorSelector};
 
 use super::check::children;
-use super::value::{Point, RangeSeries, RangeVector, Series};
-use super::{DEFAULT_LOOKBACK, EvalError, MatchOp, Matcher, Options, ParseError, Selector, Source};
+use super::value::{Point, RangeSeries, RangeVector, Series, window};
+use super::{
+    DEFAULT_LOOKBACK, EvalError, MatchOp, Matcher, Options, ParseError, SELECTS_EVERYTHING, Selector, Source,
+};
 use crate::model::{Timestamp, is_stale};
 
 /// Evaluation times from the first to the last, both included. The query's own are what `start()` and `end()` mean.
@@ -136,10 +138,7 @@ fn compile(selector: &VectorSelector, reach: Duration, is_range: bool) -> Result
     });
     let matchers: Vec<Matcher> = named.chain(written).collect::<Result<_, _>>()?;
     if matchers.iter().all(|matcher| matcher.matches_value("")) {
-        return Err(ParseError(
-            "a vector selector must contain at least one matcher that does not match the empty string"
-                .to_owned(),
-        ));
+        return Err(ParseError(SELECTS_EVERYTHING.to_owned()));
     }
     let metric = matchers
         .iter()
@@ -209,7 +208,8 @@ impl Loaded {
     ) -> impl Iterator<Item = (&'a Series, Point)> {
         let after = reference.minus(self.lookback);
         self.of(selector).iter().filter_map(move |series| {
-            let newest = *window(&series.points, after, reference).last()?;
+            let points = &*series.points;
+            let newest = *points.get(window(points, after, reference))?.last()?;
             (!is_stale(newest.value)).then_some((series, newest))
         })
     }
@@ -223,7 +223,8 @@ impl Loaded {
     ) -> RangeVector<'_> {
         let after = reference.minus(range);
         let series = self.of(selector).iter().filter_map(|series| {
-            let points = without_stale(window(&series.points, after, reference));
+            let points = series.points.get(window(&series.points, after, reference));
+            let points = without_stale(points.unwrap_or(&[]));
             (!points.is_empty()).then(|| RangeSeries {
                 labels: series.labels.clone(),
                 points,
@@ -235,13 +236,6 @@ impl Loaded {
             series: series.collect(),
         }
     }
-}
-
-/// The points where `after < time <= through`.
-fn window(points: &[Point], after: Timestamp, through: Timestamp) -> &[Point] {
-    let first = points.partition_point(|point| point.time <= after);
-    let end = points.partition_point(|point| point.time <= through);
-    points.get(first..end).unwrap_or(&[])
 }
 
 fn without_stale(points: &[Point]) -> Cow<'_, [Point]> {

@@ -2,6 +2,9 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
+use std::fmt;
+use std::ops::{Deref, Range};
+use std::sync::Arc;
 
 use super::EvalError;
 use crate::model::{Labels, Timestamp};
@@ -18,13 +21,73 @@ pub struct Point {
     pub value: f64,
 }
 
+/// Points of one series, oldest first: a part of what the source holds, shared with it and not copied.
+#[derive(Clone, Default)]
+pub struct Points {
+    held: Arc<Vec<Point>>,
+    part: Range<usize>,
+}
+
+impl Points {
+    /// Those of `held` in `part`, as far as there are any.
+    pub fn shared(held: &Arc<Vec<Point>>, part: Range<usize>) -> Self {
+        let end = part.end.min(held.len());
+        Self {
+            held: Arc::clone(held),
+            part: part.start.min(end)..end,
+        }
+    }
+}
+
+impl Deref for Points {
+    type Target = [Point];
+
+    fn deref(&self) -> &[Point] {
+        self.held.get(self.part.clone()).unwrap_or(&[])
+    }
+}
+
+impl From<Vec<Point>> for Points {
+    fn from(points: Vec<Point>) -> Self {
+        Self {
+            part: 0..points.len(),
+            held: Arc::new(points),
+        }
+    }
+}
+
+impl FromIterator<Point> for Points {
+    fn from_iter<I: IntoIterator<Item = Point>>(points: I) -> Self {
+        Vec::from_iter(points).into()
+    }
+}
+
+impl PartialEq for Points {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl fmt::Debug for Points {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
+}
+
+/// The part of rising points where `after < time <= through`.
+pub fn window(points: &[Point], after: Timestamp, through: Timestamp) -> Range<usize> {
+    let first = points.partition_point(|point| point.time <= after);
+    let end = points.partition_point(|point| point.time <= through);
+    first..end.max(first)
+}
+
 /// A series: labels, with the metric name, and points, oldest first.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Series {
     /// All labels.
     pub labels: Labels,
     /// Its points.
-    pub points: Vec<Point>,
+    pub points: Points,
 }
 
 /// One element of an instant vector.
@@ -89,7 +152,7 @@ impl Value<'_> {
                     .into_iter()
                     .map(|series| Series {
                         labels: series.labels,
-                        points: series.points.into_owned(),
+                        points: series.points.into_owned().into(),
                     })
                     .collect();
                 series.sort_by(|a, b| a.labels.cmp(&b.labels));

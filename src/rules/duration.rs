@@ -17,7 +17,7 @@ const UNITS: [(&str, u64); 7] = [
 ///
 /// # Errors
 /// In words, with the grammar.
-pub(super) fn parse(text: &str) -> Result<Duration, String> {
+pub fn parse(text: &str) -> Result<Duration, String> {
     let refused = || {
         format!(
             "{text:?} is not a duration; expected whole numbers with the units y, w, d, h, m, s, ms in that order, \

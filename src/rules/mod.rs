@@ -10,6 +10,7 @@ mod record;
 mod template;
 
 pub use alert::{Alert, AlertState};
+pub use duration::parse as parse_duration;
 pub use evaluator::{Environment, Evaluator, RuleReport};
 pub use file::{RuleFileError, load};
 pub use template::{Scope, Template};

@@ -203,10 +203,147 @@ fn a_full_window_drops_new_series_and_counts() {
     let lines: &[(&str, &str, f64)] = &[("x", "a", 1.0), ("x", "b", 1.0)];
     store.append(&batch(0, vec![term(1.0)], vec![page("m1", Some(lines))]));
     // Only `up` found room beside it.
-    assert_eq!((store.series(), store.dropped_samples()), (2, 2));
+    assert_eq!((store.series(), dropped(&store)), (2, vec![("x", 2)]));
     store.append(&batch(MINUTE, vec![term(1.0)], vec![page("m1", Some(lines))]));
-    assert_eq!((store.series(), store.dropped_samples()), (2, 4));
+    assert_eq!((store.series(), dropped(&store)), (2, vec![("x", 4)]));
     assert_eq!(values(&store, "etcd_doctor_cluster_raft_term"), [1.0, 1.0]);
+}
+
+fn dropped(store: &Store) -> Vec<(&str, u64)> {
+    store.dropped_samples().collect()
+}
+
+#[test]
+fn one_member_cannot_take_the_room_of_the_others() {
+    let mut store = store(100, &["x", "y"]);
+    store.bounds.series = 2;
+    let many: &[(&str, &str, f64)] = &[("x", "a", 1.0), ("x", "b", 1.0), ("y", "a", 1.0)];
+    let one: &[(&str, &str, f64)] = &[("y", "b", 1.0)];
+    let pages = || vec![page("m1", Some(many)), page("m2", Some(one))];
+    store.append(&batch(0, vec![], pages()));
+    // `up` is one of the two.
+    assert_eq!(points(&store, r#"{instance="m1:2379"}"#).len(), 2);
+    assert_eq!(points(&store, r#"{instance="m2:2379"}"#).len(), 2);
+    assert_eq!(dropped(&store), [("x", 1), ("y", 1)]);
+}
+
+#[test]
+fn a_member_with_as_many_samples_as_it_may_have_gets_room_as_old_ones_go() {
+    let mut store = store(100, &["x"]);
+    store.bounds.samples = 8;
+    let lines: &[(&str, &str, f64)] = &[("x", "a", 1.0), ("x", "b", 1.0)];
+    for minute in 0..30 {
+        store.append(&batch(minute * MINUTE, vec![], vec![page("m1", Some(lines))]));
+    }
+    let held: usize = points(&store, r#"{instance="m1:2379"}"#)
+        .iter()
+        .map(|(_, points)| points.len())
+        .sum();
+    assert!(held >= 30, "{held}");
+    let b = points(&store, r#"x{exported_cluster="b"}"#);
+    assert!(dropped(&store)[0].1 > 0 && b.len() <= 1, "{b:?}");
+}
+
+#[test]
+fn matchers_find_series_by_any_label() {
+    let mut store = store(100, &[r#"{__name__=~"x|y"}"#]);
+    let lines: &[(&str, &str, f64)] = &[("x", "a", 1.0), ("x", "b", 1.0), ("x", "", 1.0), ("y", "a", 1.0)];
+    store.append(&batch(0, vec![], vec![page("m1", Some(lines))]));
+    for (selector, count) in [
+        ("x", 3),
+        (r#"{__name__=~"x|y"}"#, 4),
+        (r#"{__name__=~"x|y", __name__!="y"}"#, 3),
+        (r#"x{exported_cluster="a"}"#, 1),
+        (r#"x{exported_cluster=""}"#, 1),
+        (r#"x{exported_cluster!="a"}"#, 2),
+        (r#"x{exported_cluster=~"a|b"}"#, 2),
+        (r#"x{exported_cluster=~"a|"}"#, 2),
+        (r#"x{exported_cluster!~"a|"}"#, 1),
+        (r#"x{exported_cluster!~"a|c"}"#, 2),
+        (r#"x{none="", job="etcd"}"#, 3),
+        (r#"x{none!=""}"#, 0),
+        (r#"x{exported_cluster=~".+", exported_cluster!="a"}"#, 1),
+        (r#"{exported_cluster="a", instance="m1:2379"}"#, 2),
+    ] {
+        assert_eq!(points(&store, selector).len(), count, "{selector}");
+    }
+}
+
+#[test]
+fn what_a_reader_took_stays_as_it_was() {
+    let mut store = store(100, &[]);
+    store.append(&batch(0, vec![term(1.0)], vec![]));
+    let query = Query::parse("etcd_doctor_cluster_raft_term").unwrap();
+    let matchers = query.plain_selector().unwrap();
+    let taken = store.select(matchers, at(i64::MIN), at(i64::MAX));
+    for minute in 1..200 {
+        store.append(&batch(minute * MINUTE, vec![term(2.0)], vec![]));
+    }
+    assert_eq!(
+        taken[0]
+            .points
+            .iter()
+            .map(|point| point.value)
+            .collect::<Vec<_>>(),
+        [1.0]
+    );
+    assert_eq!(values(&store, "etcd_doctor_cluster_raft_term").len(), 60);
+}
+
+/// The windows of these clusters with `x`, and with a series that a rule recorded without any label.
+fn view(clusters: &[&str]) -> View {
+    let windows = clusters.iter().map(|cluster| {
+        let mut store = store(100, &["x"]);
+        let batch = Batch {
+            cluster: (*cluster).into(),
+            ..batch(MINUTE, vec![], vec![page("m1", Some(&[("x", "", 1.0)]))])
+        };
+        store.append(&batch);
+        store.record("rule", at(MINUTE), vec![(Labels::empty().named("recorded"), 1.0)]);
+        (Arc::from(*cluster), SharedStore::new(store))
+    });
+    View::new(windows, None)
+}
+
+#[test]
+fn a_view_shows_the_clusters_side_by_side() {
+    for (clusters, selector, found) in [
+        (&["a"][..], "recorded", &["recorded"][..]),
+        (
+            &["a", "b"],
+            "recorded",
+            &[r#"recorded{cluster="a"}"#, r#"recorded{cluster="b"}"#],
+        ),
+        (
+            &["a", "b"],
+            r#"recorded{cluster="b"}"#,
+            &[r#"recorded{cluster="b"}"#],
+        ),
+        (&["a", "b"], r#"recorded{cluster=""}"#, &[]),
+        (
+            &["a", "b"],
+            r#"x{cluster!="b"}"#,
+            &[r#"x{cluster="a", instance="m1:2379", job="etcd"}"#],
+        ),
+        (&[], "x", &[]),
+    ] {
+        let view = view(clusters);
+        let query = Query::parse(selector).unwrap();
+        let series = view.select(query.plain_selector().unwrap(), at(0), at(MINUTE));
+        let labels: Vec<String> = series.iter().map(|series| series.labels.to_string()).collect();
+        assert_eq!(labels, found, "{selector} of {clusters:?}");
+    }
+}
+
+#[test]
+fn a_view_does_not_move_on_with_the_window() {
+    let shared = SharedStore::new(store(100, &[]));
+    shared.write().append(&batch(0, vec![term(1.0)], vec![]));
+    let view = View::new([("prod".into(), shared.clone())], None);
+    shared.write().append(&batch(MINUTE, vec![term(2.0)], vec![]));
+    let query = Query::parse("etcd_doctor_cluster_raft_term").unwrap();
+    let series = view.select(query.plain_selector().unwrap(), at(-1), at(MINUTE));
+    assert_eq!(series[0].points.len(), 1);
 }
 
 #[test]

@@ -18,6 +18,9 @@ mod membership;
 /// PromQL against scripts in the grammar of Prometheus' own tests: ours, and Prometheus' where they are present.
 mod promql;
 
+/// Prometheus' HTTP API, asked by promtool.
+mod prometheus_api;
+
 /// Rule files of other projects, where they are present.
 mod rules;
 

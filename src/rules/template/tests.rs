@@ -13,7 +13,7 @@ impl Source for TwoTargets {
     fn select(&self, matchers: &[Matcher], _: Timestamp, through: Timestamp) -> Vec<Series> {
         let series = [("a", "y", 7.0), ("b", "x", 3.0)].map(|(job, host, value)| Series {
             labels: Labels::new([("__name__", "up"), ("job", job), ("host", host)]),
-            points: vec![Point { time: through, value }],
+            points: vec![Point { time: through, value }].into(),
         });
         let wanted = |series: &Series| {
             matchers

@@ -9,6 +9,7 @@ pub mod exposition;
 mod flags;
 pub mod proc;
 pub mod scrape;
+pub mod snapshot;
 mod tls;
 
 use std::collections::BTreeMap;

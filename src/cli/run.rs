@@ -485,6 +485,7 @@ mod tests {
             connection: crate::client::Connection::default(),
             quota_bytes: None,
             host: true,
+            backups: Vec::new(),
         };
         assert_eq!(unusable_files(&cluster), Vec::<String>::new());
         cluster.connection.password_file = Some(path("password", "\n"));

@@ -2,6 +2,7 @@
 
 mod addresses;
 mod alarms;
+mod backups;
 mod certificate_files;
 mod certificates;
 mod cgroup;
@@ -35,6 +36,7 @@ use futures::future::BoxFuture;
 use crate::client::Origin;
 use crate::model::{AlarmKind, CollectError, Desc, PageSeries, Reason, Sample, Timestamp, hex_id};
 
+pub use backups::MAX_FOLDERS as MAX_BACKUP_FOLDERS;
 pub use collection::Collection;
 
 /// Every collector, in the order of the report.
@@ -52,6 +54,7 @@ pub const COLLECTORS: &[Spec] = &[
     certificates::SPEC,
     certificate_files::SPEC,
     own_certificates::SPEC,
+    backups::SPEC,
 ];
 
 /// What is worked out from the collectors' readings and the member list, with the metrics that come of it.
@@ -110,7 +113,8 @@ pub enum Scope {
     Member,
     /// This host: built once a cluster; it says itself which members its samples belong to.
     Host,
-    /// What etcd-doctor itself brings to the cluster: built once a cluster.
+    /// What etcd-doctor itself was given for the cluster: built once a cluster, whether or not this host is searched for
+    /// members.
     Own,
 }
 
@@ -323,6 +327,8 @@ pub struct Settings {
     pub page_metrics: Option<Arc<BTreeSet<String>>>,
     /// Whether this host is searched for members of the cluster.
     pub host: bool,
+    /// Folders and patterns of the cluster's backups, as they are opened from here.
+    pub backups: Arc<[std::path::PathBuf]>,
     /// Where `/proc` is.
     pub proc: std::path::PathBuf,
     /// Where `/sys` is.
@@ -342,6 +348,7 @@ impl Default for Settings {
             quota_bytes: None,
             page_metrics: None,
             host: true,
+            backups: Arc::default(),
             proc: "/proc".into(),
             sys: "/sys".into(),
             rootfs: "/".into(),

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::load::{Loader, Merged};
 use super::{Cluster, Config, Error, Note, Paths, Problem, Rules, Sources, Web, duration, layer, raw, show};
 use crate::client::{Connection, Endpoint, TlsSettings};
+use crate::collect::MAX_BACKUP_FOLDERS;
 use crate::store;
 use crate::telemetry;
 
@@ -192,7 +193,38 @@ impl Check<'_> {
             connection,
             quota_bytes: raw.quota_bytes.as_ref().map(|quota| quota.0),
             host: raw.host.as_ref().is_none_or(|host| host.0),
+            backups: self.backups(index, raw),
         }
+    }
+
+    /// Folders of backups. They need not be there: one that is mounted later, or not at all, is what is watched for.
+    fn backups(&mut self, index: &str, raw: &raw::Cluster) -> Vec<PathBuf> {
+        let written = raw.backups.as_ref().map_or(&[][..], |list| &list.0);
+        if written.len() > MAX_BACKUP_FOLDERS {
+            let what = format!(
+                "{} folders, at most {MAX_BACKUP_FOLDERS} are watched; a pattern such as /backup/*/*.db names files of many",
+                written.len()
+            );
+            self.problem(&["clusters", index, "backups"], what);
+        }
+        let mut places = Vec::new();
+        for (position, place) in written.iter().enumerate() {
+            let at = ["clusters", index, "backups", &position.to_string()];
+            let place = self.path(&at, place);
+            let pattern = place.to_str().map(glob::Pattern::new);
+            match pattern {
+                None => self.problem(&at, format!("{} is not UTF-8", place.display())),
+                Some(Err(error)) => {
+                    self.problem(&at, format!("{} is no pattern: {error}", place.display()));
+                }
+                Some(Ok(_)) if places.contains(&place) => {
+                    self.problem(&at, format!("{} is named twice", place.display()));
+                }
+                Some(Ok(_)) => {}
+            }
+            places.push(place);
+        }
+        places
     }
 
     fn tls(&mut self, index: &str, raw: Option<&raw::Tls>) -> TlsSettings {

@@ -64,6 +64,8 @@ pub struct Cluster {
     pub quota_bytes: Option<u64>,
     /// Whether `/proc` is searched for its members.
     pub host: bool,
+    /// Folders and patterns of its backups.
+    pub backups: Vec<PathBuf>,
 }
 
 /// Which rules are evaluated.
@@ -148,11 +150,13 @@ impl Config {
         let Cluster {
             quota_bytes, host, ..
         } = *cluster;
+        let backups = cluster.backups.clone().into();
         collect::Settings {
             timeout: self.timeout,
             quota_bytes,
             page_metrics: None,
             host,
+            backups,
             proc,
             sys,
             rootfs,

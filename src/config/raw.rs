@@ -40,6 +40,7 @@ pub(super) struct Cluster {
     pub metrics_urls: Option<BTreeMap<String, Leaf<String>>>,
     pub quota_bytes: Option<Leaf<u64>>,
     pub host: Option<Leaf<bool>>,
+    pub backups: Option<List<PathBuf>>,
 }
 
 #[derive(Deserialize, Default)]

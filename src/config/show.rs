@@ -167,5 +167,9 @@ impl Page<'_> {
             self.value("quota_bytes", &quota.to_string());
         }
         self.value("host", &cluster.host.to_string());
+        if !cluster.backups.is_empty() {
+            let backups = cluster.backups.iter();
+            self.list("backups", backups.map(|place| place.display().to_string()));
+        }
     }
 }

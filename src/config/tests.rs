@@ -101,7 +101,7 @@ fn every_key_is_read() {
         clusters:\n- name: prod\n  endpoints: [a:2379, 'https://b:2379']\n\
         \x20 tls: {ca_file: ca.crt, cert_file: c.crt, key_file: c.key, server_name: etcd.example, insecure_skip_verify: no}\n\
         \x20 username: no\n  password_file: pw\n  metrics_urls: {m1: 'http://a:2381/metrics', '10.0.0.1:2379': 'http://b:2381/metrics'}\n\
-        \x20 quota_bytes: 8589934592\n  host: false\n\
+        \x20 quota_bytes: 8589934592\n  host: false\n  backups: [/backup, 'snapshots/*.db']\n\
         rules: {builtin: false, files: ['r*.yaml'], external_labels: {region: eu}}\n\
         web: {listen_address: 127.0.0.1:0, enable_remote_reload: true}\n\
         store: {max_series: 500, etcd_job: kube-etcd}\nlog: {level: error, format: json}\n\
@@ -124,6 +124,8 @@ fn every_key_is_read() {
         "http://b:2381/metrics"
     );
     assert_eq!((cluster.quota_bytes, cluster.host), (Some(8 << 30), false));
+    let backups = ["/backup".into(), folder.path().join("snapshots/*.db")];
+    assert_eq!(cluster.backups, backups);
     assert_eq!(
         config.rules.files,
         [folder.path().join("r1.yaml"), folder.path().join("r2.yaml")]
@@ -283,6 +285,18 @@ fn mistakes_in_a_file_are_named_with_line_and_key() {
         (
             "clusters:\n- endpoints: [a:1]\n  host: maybe\n",
             "f.yaml:3:3: clusters[0].host: expected true or false, found \"maybe\"",
+        ),
+        (
+            "clusters:\n- endpoints: [a:1]\n  backups: ['/b/[.db']\n",
+            "f.yaml:3:13: clusters[0].backups[0]: /b/[.db is no pattern: ",
+        ),
+        (
+            "clusters:\n- endpoints: [a:1]\n  backups: [/b, /b]\n",
+            "f.yaml:3:17: clusters[0].backups[1]: /b is named twice",
+        ),
+        (
+            "clusters:\n- endpoints: [a:1]\n  backups: [a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p,q]\n",
+            "f.yaml:3:3: clusters[0].backups: 17 folders, at most 16 are watched; ",
         ),
         (
             &with("rules: {files: [no.yaml]}\n"),

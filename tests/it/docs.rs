@@ -83,6 +83,10 @@ const SECTIONS: &[(&str, &str)] = &[
         "own_certificates",
         "From the certificate files that etcd-doctor itself was given for the cluster.",
     ),
+    (
+        "backups",
+        "From the files in the folders that `clusters[].backups` names, read in the background.",
+    ),
     ("runner", "From running the collectors themselves."),
     (
         "members",

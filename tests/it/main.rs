@@ -15,6 +15,9 @@ mod endpoints;
 /// Members that come, go, wait or belong elsewhere.
 mod membership;
 
+/// Snapshots of real members, and folders of them.
+mod backups;
+
 /// PromQL against scripts in the grammar of Prometheus' own tests: ours, and Prometheus' where they are present.
 mod promql;
 

@@ -1,8 +1,8 @@
 //! The commands in a remedy.
 
 /// Programs whose calls are commands to type. A code span that starts with anything else is a name, a path or a flag.
-const PROGRAMS: &str = "cat chronyc crictl curl df du etcd-doctor etcdctl etcdutl fio free ionice iostat ip \
-    journalctl kubectl ls lsblk lsof mkdir mv openssl pidstat ping ps rm ss sudo systemctl top vmstat";
+const PROGRAMS: &str = "cat chronyc crictl crontab curl df dmesg du etcd-doctor etcdctl etcdutl findmnt fio free \
+    ionice iostat ip journalctl kubectl ls lsblk lsof mkdir mv openssl pidstat ping ps rm ss sudo systemctl top vmstat";
 
 /// Those of them that do something useful without an argument. Of the others, the bare name is just a name.
 const COMPLETE_ALONE: [&str; 3] = ["free", "lsblk", "top"];

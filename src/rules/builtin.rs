@@ -9,6 +9,7 @@ pub const FILES: &[(&str, &str)] = &[
     ("rules/quota.yaml", include_str!("../../rules/quota.yaml")),
     ("rules/election.yaml", include_str!("../../rules/election.yaml")),
     ("rules/disk.yaml", include_str!("../../rules/disk.yaml")),
+    ("rules/backup.yaml", include_str!("../../rules/backup.yaml")),
     (
         "rules/monitoring.yaml",
         include_str!("../../rules/monitoring.yaml"),
@@ -24,6 +25,11 @@ macro_rules! runbooks {
 /// What to know about each shipped alert: its name and a Markdown text.
 pub const RUNBOOKS: &[(&str, &str)] = runbooks![
     "EtcdBackendCommitSlow",
+    "EtcdBackupBroken",
+    "EtcdBackupMissing",
+    "EtcdBackupShrinking",
+    "EtcdBackupTooOld",
+    "EtcdBackupUnverifiable",
     "EtcdClusterUnreachable",
     "EtcdDiskDeviceSlow",
     "EtcdDoctorCollectorFailing",

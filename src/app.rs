@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use crate::bundle::Recording;
 use crate::config::{self, Config};
 use crate::cycle::{self, Cycle};
 use crate::diagnosis::Diagnosis;
@@ -49,6 +50,8 @@ pub struct Rules {
     pub set: Arc<RuleSet>,
     /// This version and the rules' digest, for reports.
     pub tool: ToolInfo,
+    /// The files, names and texts, in the order of evaluation.
+    pub texts: Arc<[(String, String)]>,
 }
 
 /// A cluster that is being watched. Dropping it ends its cycles.
@@ -288,11 +291,18 @@ fn for_http(config: &Config, rules: &Rules, watched: &[Watched]) -> Arc<http::Wa
 /// # Errors
 /// When a file cannot be read or is refused; every mistake with file, line, group and rule.
 pub fn load_rules(config: &Config) -> anyhow::Result<Rules> {
+    rules_of(rule_texts(config)?)
+}
+
+/// The rules of these files, names and texts, in the order of evaluation.
+///
+/// # Errors
+/// When a file is refused; every mistake with file, line, group and rule.
+pub fn rules_of(texts: Vec<(String, String)>) -> anyhow::Result<Rules> {
     let (mut groups, mut errors) = (Vec::new(), Vec::new());
-    let texts = rule_texts(config)?;
     let tool = tool(&texts);
-    for (name, text) in texts {
-        match rules::load(&name, &text) {
+    for (name, text) in &texts {
+        match rules::load(name, text) {
             Ok(loaded) => groups.extend(loaded),
             Err(refused) => errors.extend(refused),
         }
@@ -308,6 +318,7 @@ pub fn load_rules(config: &Config) -> anyhow::Result<Rules> {
     Ok(Rules {
         set: Arc::new(rules),
         tool,
+        texts: texts.into(),
     })
 }
 
@@ -343,11 +354,15 @@ fn rule_texts(config: &Config) -> anyhow::Result<Vec<(String, String)>> {
 }
 
 /// Watches every cluster of the configuration for `window`, all at once, and says what was found: at least one cycle
-/// each, and a last one when the window ends.
+/// each, and a last one when the window ends. With each diagnosis comes what it was made from.
 ///
 /// # Errors
 /// When a cluster cannot be watched.
-pub async fn diagnose(config: &Config, rules: &Rules, window: Duration) -> anyhow::Result<Vec<Diagnosis>> {
+pub async fn diagnose(
+    config: &Config,
+    rules: &Rules,
+    window: Duration,
+) -> anyhow::Result<Vec<(Diagnosis, Recording)>> {
     let cycles = config
         .clusters
         .iter()
@@ -357,13 +372,14 @@ pub async fn diagnose(config: &Config, rules: &Rules, window: Duration) -> anyho
     Ok(futures::future::join_all(cycles.into_iter().map(|cycle| watch_for(cycle, window, interval))).await)
 }
 
-async fn watch_for(mut cycle: Cycle, window: Duration, interval: Duration) -> Diagnosis {
+async fn watch_for(mut cycle: Cycle, window: Duration, interval: Duration) -> (Diagnosis, Recording) {
     let end = Instant::now() + window;
     loop {
         let begun = Instant::now();
         let snapshot = cycle.run_once(cycle::now()).await;
         if begun >= end {
-            return snapshot.diagnosis;
+            let recording = cycle.recording(&snapshot);
+            return (snapshot.diagnosis, recording);
         }
         tokio::time::sleep_until((begun + interval).min(end)).await;
     }

@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior};
 
+use crate::bundle::{Moment, Recording};
 use crate::client::Connection;
 use crate::collect::{self, COLLECTORS, Collection, DERIVATIONS, Scope};
 use crate::diagnosis::{self, Diagnosis, Inputs, Problem, Provider, Status};
@@ -198,7 +199,20 @@ impl Cycle {
             diagnosis,
             reports,
             rules,
+            outcomes: batch.outcomes,
         }
+    }
+
+    /// What its last cycle was judged by, which gave this snapshot, to be judged again elsewhere.
+    pub fn recording(&self, last: &Snapshot) -> Recording {
+        let moment = Moment {
+            rules: self.evaluator.rules(),
+            reports: &last.reports,
+            outcomes: &last.outcomes,
+            window: &self.store,
+            afterwards: DESCS,
+        };
+        Recording::of(&last.diagnosis, self.ends_after, &moment)
     }
 
     /// Runs a cycle at every interval and publishes what it finds, until the task is dropped.

@@ -16,6 +16,8 @@ pub mod store;
 pub mod diagnosis;
 pub mod snapshot;
 
+pub mod bundle;
+
 pub mod config;
 pub mod http;
 pub mod render;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::diagnosis::Diagnosis;
-use crate::model::{Sample, Timestamp};
+use crate::model::{Outcome, Sample, Timestamp};
 use crate::rules::{RuleReport, RuleSet};
 
 /// The published state of one cluster after one cycle. Readers get it whole and never see half a cycle.
@@ -26,4 +26,6 @@ pub struct Snapshot {
     pub reports: Vec<RuleReport>,
     /// The rules that were evaluated.
     pub rules: Arc<RuleSet>,
+    /// How the collectors fared.
+    pub outcomes: Vec<Outcome>,
 }

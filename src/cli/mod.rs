@@ -4,6 +4,7 @@
 //! do. Every other command: 0 good, 1 failed, 2 bad usage.
 
 mod ask;
+mod bundle;
 mod run;
 mod terminal;
 
@@ -93,6 +94,13 @@ struct Diagnose {
     /// Only the cluster of this name.
     #[arg(long, value_name = "NAME")]
     cluster: Option<String>,
+    /// Also write all that the report was made from into this file, for somebody else to look at; without passwords, keys
+    /// and anything from the store.
+    #[arg(long, value_name = "FILE")]
+    save: Option<PathBuf>,
+    /// Make the report from such a file, instead of watching.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["server", "endpoints", "discovery_srv", "window", "save"])]
+    bundle: Option<PathBuf>,
     #[command(flatten)]
     settings: SettingsFlags,
 }
@@ -103,6 +111,18 @@ enum RulesCommand {
     Check {
         /// The files.
         #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
+    /// Try rules on what was seen once: which alerts would have fired, when, and what is different from then.
+    #[command(
+        after_help = "A file takes the place of the bundle's file of the same name; others come on top. Without any, the rules of this version are tried. Rules that look back further than the bundle's first cycle see only what is in it."
+    )]
+    Test {
+        /// A bundle of `diagnose --save`.
+        #[arg(long, value_name = "FILE", required = true)]
+        bundle: PathBuf,
+        /// Rule files to try.
+        #[arg(value_name = "FILE")]
         files: Vec<PathBuf>,
     },
     /// List the alerts of the rules in force.

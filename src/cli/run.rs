@@ -11,7 +11,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use super::ask::{self, Question, ask};
-use super::{Cli, Command, ConfigCommand, Diagnose, Format, ListFormat, RulesCommand, UNKNOWN, terminal};
+use super::{
+    Cli, Command, ConfigCommand, Diagnose, Format, ListFormat, RulesCommand, UNKNOWN, bundle, terminal,
+};
 use crate::app::{self, App};
 use crate::client::{Connection, TlsSettings, discover};
 use crate::config::{self, Config, Found, Loader, Wanted};
@@ -32,6 +34,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Diagnose(options) => (diagnose(*options).await, UNKNOWN),
         Command::Healthcheck { server } => (healthcheck(&server).await, FAILED),
         Command::Rules(RulesCommand::Check { files }) => (check_rules(&files), FAILED),
+        Command::Rules(RulesCommand::Test { bundle, files }) => (test_rules(&bundle, &files), FAILED),
         Command::Rules(RulesCommand::List { output, file }) => {
             (list_rules(output, file.config_file).await, FAILED)
         }
@@ -52,7 +55,7 @@ pub async fn run(cli: Cli) -> ExitCode {
 }
 
 /// Writes to standard error; nobody is left to be told when that is closed.
-fn complain(text: &str) {
+pub(super) fn complain(text: &str) {
     for line in text.lines() {
         eprintln!("etcd-doctor: {line}");
     }
@@ -98,8 +101,13 @@ async fn diagnose(options: Diagnose) -> anyhow::Result<u8> {
         output,
         server,
         cluster,
+        save,
+        bundle,
         settings,
     } = options;
+    if let Some(file) = bundle {
+        return diagnose_bundle(&file, cluster.as_deref(), output);
+    }
     if let Some(server) = server {
         let connection = tls_of(settings);
         let question = Question {
@@ -124,21 +132,46 @@ async fn diagnose(options: Diagnose) -> anyhow::Result<u8> {
         only(&mut config, &name)?;
     }
     let rules = app::load_rules(&config)?;
-    let diagnoses = terminal::with_progress(window, app::diagnose(&config, &rules, window)).await?;
-    let now = Timestamp::from_millis(jiff::Timestamp::now().as_millisecond());
+    let found = terminal::with_progress(window, app::diagnose(&config, &rules, window)).await?;
+    let (diagnoses, recordings): (Vec<_>, Vec<_>) = found.into_iter().unzip();
     let report = Report {
-        tool: rules.tool,
-        time: now,
+        tool: rules.tool.clone(),
+        time: Timestamp::from_millis(jiff::Timestamp::now().as_millisecond()),
         diagnoses: &diagnoses,
     };
-    let text = match output {
-        Format::Text => render::text::render(&report, terminal::style()),
-        Format::Json => render::json::render(&report),
-        Format::Markdown => render::markdown::render(&report),
-        Format::Nagios => render::nagios::render(&report),
-    };
-    terminal::print(&text)?;
+    terminal::print(&rendered(&report, output))?;
+    if let Some(file) = save {
+        bundle::save(&file, &config, &rules, &report, recordings)?;
+    }
     Ok(exit_status(report.status()))
+}
+
+fn diagnose_bundle(file: &Path, cluster: Option<&str>, output: Format) -> anyhow::Result<u8> {
+    let mut bundle = bundle::open(file)?;
+    bundle::only(&mut bundle, cluster)?;
+    let (rules, diagnoses) = bundle::diagnoses(&bundle)?;
+    let report = Report {
+        tool: rules.tool,
+        time: bundle.created,
+        diagnoses: &diagnoses,
+    };
+    terminal::print(&rendered(&report, output))?;
+    Ok(exit_status(report.status()))
+}
+
+fn rendered(report: &Report<'_>, output: Format) -> String {
+    match output {
+        Format::Text => render::text::render(report, terminal::style()),
+        Format::Json => render::json::render(report),
+        Format::Markdown => render::markdown::render(report),
+        Format::Nagios => render::nagios::render(report),
+    }
+}
+
+fn test_rules(bundle: &Path, files: &[PathBuf]) -> anyhow::Result<u8> {
+    let (report, good) = bundle::try_rules(bundle, files)?;
+    terminal::print(&report)?;
+    Ok(if good { 0 } else { FAILED })
 }
 
 async fn healthcheck(server: &str) -> anyhow::Result<u8> {

@@ -163,6 +163,33 @@ impl Config {
         }
     }
 
+    /// Texts that nobody else is to read: passwords, those in files too, and what stands behind the `?` of a URL. A
+    /// password file that cannot be read has none.
+    pub fn secrets(&self) -> Vec<String> {
+        let mut secrets = Vec::new();
+        for cluster in &self.clusters {
+            let connection = &cluster.connection;
+            secrets.extend(
+                connection
+                    .password
+                    .iter()
+                    .map(|secret| secret.reveal().to_owned()),
+            );
+            let file = connection.password_file.as_deref();
+            let text = file.and_then(|file| std::fs::read_to_string(file).ok());
+            secrets.extend(text.map(|text| text.trim_end_matches(['\r', '\n']).to_owned()));
+            for url in connection.metrics_urls.values() {
+                let Some((_, query)) = url.split_once('?') else {
+                    continue;
+                };
+                let values = query.split('&').filter_map(|pair| pair.split_once('='));
+                secrets.extend(values.map(|(_, value)| value.to_owned()));
+                secrets.push(query.to_owned());
+            }
+        }
+        secrets
+    }
+
     /// As a YAML file that gives the same configuration, with the place of each value beside it; passwords are hidden.
     pub fn to_yaml(&self) -> String {
         show::yaml(self)

@@ -40,6 +40,7 @@ pub(super) fn snapshot(cluster: &str) -> Snapshot {
         },
         reports: Vec::new(),
         rules: Arc::default(),
+        outcomes: Vec::new(),
     }
 }
 

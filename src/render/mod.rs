@@ -51,6 +51,11 @@ impl Report<'_> {
     }
 }
 
+/// A text from elsewhere, harmless for a terminal: what one would obey is shown as an escape.
+pub fn printable(text: &str) -> Cow<'_, str> {
+    page::clean(text, false)
+}
+
 /// A cluster that cannot be judged is worse than a warning: it may well have failed.
 fn badness(status: &Status) -> u8 {
     match status {

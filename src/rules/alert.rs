@@ -118,6 +118,15 @@ impl Tracked {
         }
     }
 
+    /// An alert as it was. Whether its condition was gone already and it was only kept firing is not known: then it counts
+    /// from now.
+    pub(super) const fn resumed(alert: Alert) -> Self {
+        Self {
+            alert,
+            gone_since: None,
+        }
+    }
+
     /// Whether an alert whose condition is gone goes on firing.
     fn is_kept_firing(&mut self, keep_firing: Duration, now: Timestamp) -> bool {
         if self.alert.state != AlertState::Firing || keep_firing.is_zero() {

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::alert::{self, Alert, AlertState, Alerts, Seen};
+use super::alert::{self, Alert, AlertState, Alerts, Seen, Tracked};
 use super::{AlertingRule, Group, Rule, RuleSet, Scope, record};
 use crate::model::{Labels, Timestamp};
 use crate::promql::{Element, Options, QueryValue, Window};
@@ -86,6 +86,20 @@ impl Evaluator {
     /// The rules.
     pub fn rules(&self) -> &Arc<RuleSet> {
         &self.rules
+    }
+
+    /// Goes on with alerts that were active before, as told for each rule (see [`RuleReport::rule`]): what has been known
+    /// for long is not to begin anew where only its end is evaluated.
+    pub fn resume(&mut self, alerts: impl IntoIterator<Item = ((usize, usize), Alert)>) {
+        for ((group, rule), alert) in alerts {
+            let state = self
+                .groups
+                .get_mut(group)
+                .and_then(|group| group.rules.get_mut(rule));
+            if let Some(state) = state {
+                state.alerts.insert(alert.labels.clone(), Tracked::resumed(alert));
+            }
+        }
     }
 
     /// Puts other rules in force. A rule that stands in the same group under the same name and with the same labels

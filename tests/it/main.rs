@@ -27,6 +27,9 @@ mod prometheus_api;
 /// Rule files of other projects, where they are present.
 mod rules;
 
+/// Support bundles: made beside a real cluster, judged again without one.
+mod bundle;
+
 /// The commands as they are typed: what they print, where, and their exit statuses.
 mod cli;
 

@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use crate::bundle::Recording;
+use crate::bundle::{Recording, Secrets};
 use crate::config::{self, Config};
 use crate::cycle::{self, Cycle};
 use crate::diagnosis::Diagnosis;
@@ -283,6 +283,11 @@ fn for_http(config: &Config, rules: &Rules, watched: &[Watched]) -> Arc<http::Wa
     Arc::new(http::Watched {
         clusters: clusters.collect(),
         rules_digest: rules.tool.rules_digest.clone(),
+        support: Arc::new(http::Support {
+            config: config.to_yaml(),
+            secrets: Secrets::new(config.secrets()),
+            rules: rules.texts.clone(),
+        }),
     })
 }
 

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior};
 
-use crate::bundle::{Moment, Recording};
+use crate::bundle::Recording;
 use crate::client::Connection;
 use crate::collect::{self, COLLECTORS, Collection, DERIVATIONS, Scope};
 use crate::diagnosis::{self, Diagnosis, Inputs, Problem, Provider, Status};
@@ -200,19 +200,13 @@ impl Cycle {
             reports,
             rules,
             outcomes: batch.outcomes,
+            afterwards: DESCS,
         }
     }
 
-    /// What its last cycle was judged by, which gave this snapshot, to be judged again elsewhere.
+    /// What the cycle was judged by that gave this snapshot, to be judged again elsewhere.
     pub fn recording(&self, last: &Snapshot) -> Recording {
-        let moment = Moment {
-            rules: self.evaluator.rules(),
-            reports: &last.reports,
-            outcomes: &last.outcomes,
-            window: &self.store,
-            afterwards: DESCS,
-        };
-        Recording::of(&last.diagnosis, self.ends_after, &moment)
+        Recording::of(last, self.ends_after, &*self.store.read())
     }
 
     /// Runs a cycle at every interval and publishes what it finds, until the task is dropped.

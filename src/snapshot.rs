@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::diagnosis::Diagnosis;
-use crate::model::{Outcome, Sample, Timestamp};
+use crate::model::{Desc, Outcome, Sample, Timestamp};
 use crate::rules::{RuleReport, RuleSet};
 
 /// The published state of one cluster after one cycle. Readers get it whole and never see half a cycle.
@@ -28,4 +28,6 @@ pub struct Snapshot {
     pub rules: Arc<RuleSet>,
     /// How the collectors fared.
     pub outcomes: Vec<Outcome>,
+    /// Metrics that were written into the window when the rules had been evaluated: no rule has seen their last value.
+    pub afterwards: &'static [&'static Desc],
 }

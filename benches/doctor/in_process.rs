@@ -173,6 +173,7 @@ async fn pages(endpoints: &[String], rules: Arc<RuleSet>) {
             stale_after: Duration::from_secs(3600),
         }],
         rules_digest: String::new(),
+        support: Arc::default(),
     };
     let router = http::router(http::State {
         watched: watch::channel(Arc::new(watched)).1,

@@ -20,7 +20,7 @@ mod shape;
 mod write;
 
 pub use read::{ReadError, read};
-pub use recording::{Moment, RecordedAlert, RecordedOutcome, RecordedSeries, Recording};
+pub use recording::{RecordedAlert, RecordedOutcome, RecordedSeries, Recording};
 pub use redact::Secrets;
 pub use replay::{Change, Replay, Retrial};
 pub use write::{WriteError, write};

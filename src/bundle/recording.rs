@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::diagnosis::Diagnosis;
-use crate::model::{ClusterFacts, Desc, Labels, Outcome, Timestamp, Verdict};
+use crate::model::{ClusterFacts, Labels, Outcome, Timestamp, Verdict};
 use crate::promql::{Point, Source};
-use crate::rules::{Alert, AlertState, Rule, RuleReport, RuleSet};
+use crate::rules::{Alert, AlertState, Rule};
+use crate::snapshot::Snapshot;
 
 /// One cluster as it was at one moment, and how it came there.
 #[derive(Clone, Debug)]
@@ -44,7 +44,7 @@ pub struct RecordedOutcome {
 /// An active alert of a rule of the bundle.
 #[derive(Clone, PartialEq, Debug)]
 pub struct RecordedAlert {
-    /// The rule, as in [`RuleReport::rule`].
+    /// The rule, as in [`crate::rules::RuleReport::rule`].
     pub rule: (usize, usize),
     /// The alert.
     pub alert: Alert,
@@ -61,31 +61,10 @@ pub struct RecordedSeries {
     pub points: Vec<Point>,
 }
 
-/// What a recording is made from, all of one cycle.
-pub struct Moment<'a> {
-    /// The rules that were evaluated.
-    pub rules: &'a RuleSet,
-    /// Their results.
-    pub reports: &'a [RuleReport],
-    /// How the collectors fared.
-    pub outcomes: &'a [Outcome],
-    /// The window.
-    pub window: &'a dyn Source,
-    /// Metrics that were written when the rules had been evaluated: no rule has seen the last value of these.
-    pub afterwards: &'a [&'static Desc],
-}
-
 impl Recording {
-    /// Records a cluster. What the window holds of a later time than `time` is left out.
-    pub fn of(diagnosis: &Diagnosis, ends_after: Option<Duration>, moment: &Moment<'_>) -> Self {
-        let Moment {
-            rules,
-            reports,
-            outcomes,
-            window,
-            afterwards,
-        } = moment;
-        let active = reports.iter().flat_map(|report| {
+    /// Records a cluster as it was in the cycle that this snapshot is of. What the window holds of later ones is left out.
+    pub fn of(snapshot: &Snapshot, ends_after: Option<Duration>, window: &dyn Source) -> Self {
+        let active = snapshot.reports.iter().flat_map(|report| {
             let alerts = report.alerts.iter();
             alerts
                 .filter(|alert| alert.state != AlertState::Inactive)
@@ -95,14 +74,14 @@ impl Recording {
                 })
         });
         Self {
-            cluster: diagnosis.cluster.clone(),
-            time: diagnosis.time,
-            watched_for: diagnosis.coverage.watched_for,
+            cluster: snapshot.cluster.clone(),
+            time: snapshot.time,
+            watched_for: snapshot.diagnosis.coverage.watched_for,
             ends_after,
-            facts: diagnosis.facts.clone(),
-            outcomes: outcomes.iter().map(RecordedOutcome::of).collect(),
+            facts: snapshot.diagnosis.facts.clone(),
+            outcomes: snapshot.outcomes.iter().map(RecordedOutcome::of).collect(),
             alerts: active.collect(),
-            series: series(*window, rules, afterwards, diagnosis.time),
+            series: series(window, snapshot),
         }
     }
 }
@@ -117,14 +96,10 @@ impl RecordedOutcome {
     }
 }
 
-/// Everything that the window held when the rules had been evaluated at `time`, in the order of the labels.
-fn series(
-    window: &dyn Source,
-    rules: &RuleSet,
-    afterwards: &[&Desc],
-    time: Timestamp,
-) -> Vec<RecordedSeries> {
-    let recorded: BTreeSet<&str> = rules
+/// Everything that the window held when the rules had been evaluated, in the order of the labels.
+fn series(window: &dyn Source, snapshot: &Snapshot) -> Vec<RecordedSeries> {
+    let recorded: BTreeSet<&str> = snapshot
+        .rules
         .rules()
         .filter_map(|(_, _, rule)| match rule {
             Rule::Recording(rule) => Some(&*rule.record),
@@ -132,22 +107,21 @@ fn series(
         })
         .chain(["ALERTS", "ALERTS_FOR_STATE"])
         .collect();
-    let mut found = window.select(&[], Timestamp::from_millis(i64::MIN), time);
-    for series in &mut found {
-        if afterwards
-            .iter()
-            .any(|desc| desc.name == series.labels.metric_name())
-        {
-            series.points.pop_if(|point| point.time == time);
-        }
-    }
-    found.retain(|series| !series.points.is_empty());
+    let found = window.select(&[], Timestamp::from_millis(i64::MIN), snapshot.time);
     let mut series: Vec<RecordedSeries> = found
         .into_iter()
-        .map(|found| RecordedSeries {
-            by_rule: recorded.contains(found.labels.metric_name()),
-            labels: found.labels,
-            points: found.points,
+        .filter_map(|found| {
+            let name = found.labels.metric_name();
+            let mut points = found.points.to_vec();
+            if snapshot.afterwards.iter().any(|desc| desc.name == name) {
+                points.pop_if(|point| point.time == snapshot.time);
+            }
+            let by_rule = recorded.contains(name);
+            (!points.is_empty()).then_some(RecordedSeries {
+                by_rule,
+                labels: found.labels,
+                points,
+            })
         })
         .collect();
     series.sort_by(|one, other| one.labels.cmp(&other.labels));

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::Recording;
 use crate::diagnosis::{self, Diagnosis, Inputs, Provider};
 use crate::model::{Batch, Labels, Outcome, Timestamp, stale_nan};
-use crate::promql::{Matcher, Point, Series, Source, Window};
+use crate::promql::{self, Matcher, Point, Points, Series, Source, Window};
 use crate::rules::{AlertState, Evaluator, RuleReport, RuleSet};
 
 /// A recording that is judged anew.
@@ -157,7 +157,7 @@ fn changed(before: &States, now: &States, time: Timestamp) -> Vec<Change> {
 
 /// The window of a recording. All of it is there from the beginning: what is evaluated at a time sees nothing later.
 struct Played {
-    metrics: HashMap<Arc<str>, HashMap<Labels, Vec<Point>>>,
+    metrics: HashMap<Arc<str>, HashMap<Labels, Arc<Vec<Point>>>>,
     /// What each rule yielded the last time.
     yielded: HashMap<String, Vec<Labels>>,
 }
@@ -170,12 +170,12 @@ impl Played {
         };
         let series = recording.series.iter();
         for series in series.filter(|series| with_rules || !series.by_rule) {
-            *played.points(&series.labels) = series.points.clone();
+            *played.points(&series.labels) = Arc::new(series.points.clone());
         }
         played
     }
 
-    fn points(&mut self, labels: &Labels) -> &mut Vec<Point> {
+    fn points(&mut self, labels: &Labels) -> &mut Arc<Vec<Point>> {
         let metric = self.metrics.entry(labels.metric_name().into()).or_default();
         metric.entry(labels.clone()).or_default()
     }
@@ -183,26 +183,24 @@ impl Played {
     fn push(&mut self, labels: &Labels, time: Timestamp, value: f64) {
         let points = self.points(labels);
         if points.last().is_none_or(|last| last.time < time) {
-            points.push(Point { time, value });
+            Arc::make_mut(points).push(Point { time, value });
         }
     }
 }
 
 impl Source for Played {
     fn select(&self, matchers: &[Matcher], after: Timestamp, through: Timestamp) -> Vec<Series> {
-        let metrics: Vec<&HashMap<Labels, Vec<Point>>> =
-            match matchers.iter().find_map(Matcher::literal_metric) {
-                Some(name) => self.metrics.get(name).into_iter().collect(),
-                None => self.metrics.values().collect(),
-            };
+        let metrics: Vec<_> = match matchers.iter().find_map(Matcher::literal_metric) {
+            Some(name) => self.metrics.get(name).into_iter().collect(),
+            None => self.metrics.values().collect(),
+        };
         let found = metrics.into_iter().flatten();
         let found = found.filter(|(labels, _)| matchers.iter().all(|matcher| matcher.matches(labels)));
         let series = found.filter_map(|(labels, points)| {
-            let first = points.partition_point(|point| point.time <= after);
-            let end = points.partition_point(|point| point.time <= through);
-            (first < end).then(|| Series {
+            let part = promql::window(points, after, through);
+            (!part.is_empty()).then(|| Series {
                 labels: labels.clone(),
-                points: points[first..end].to_vec(),
+                points: Points::shared(points, part),
             })
         });
         series.collect()

@@ -119,6 +119,9 @@ enum VerdictShape {
     NotApplicable {
         message: String,
     },
+    Nothing {
+        message: String,
+    },
     Failed {
         reason: String,
         message: String,
@@ -318,6 +321,9 @@ impl OutcomeShape {
                 Verdict::NotApplicable(message) => VerdictShape::NotApplicable {
                     message: message.clone(),
                 },
+                Verdict::Nothing(message) => VerdictShape::Nothing {
+                    message: message.clone(),
+                },
                 Verdict::Failed(error) => VerdictShape::Failed {
                     reason: error.reason.as_str().to_owned(),
                     message: error.message.clone(),
@@ -331,6 +337,7 @@ impl OutcomeShape {
         let verdict = match &self.verdict {
             VerdictShape::Read => Verdict::Read,
             VerdictShape::NotApplicable { message } => Verdict::NotApplicable(message.clone()),
+            VerdictShape::Nothing { message } => Verdict::Nothing(message.clone()),
             VerdictShape::Failed { reason, message, fix } => Verdict::Failed(CollectError {
                 reason: reason_of(reason)?,
                 message: message.clone(),

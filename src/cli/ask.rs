@@ -62,6 +62,28 @@ pub(super) async fn ask(question: Question<'_>) -> anyhow::Result<(Status, Strin
     Ok((status, text))
 }
 
+/// Everything that a server's report is made from, as a bundle that was looked at: it is one.
+pub(super) async fn bundle(
+    server: &str,
+    cluster: Option<&str>,
+    connection: &Connection,
+) -> anyhow::Result<Vec<u8>> {
+    let (link, prefix) = reach(server, connection, TIMEOUT)?;
+    let mut path = format!("{prefix}/api/v1/bundle");
+    if let Some(cluster) = cluster {
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        path = format!("{path}?{}", query.append_pair("cluster", cluster).finish());
+    }
+    let answer = link.scraper().bytes(&path).await;
+    let (status, body) = answer.map_err(|error| anyhow!(error.message))?;
+    if !status.is_success() {
+        let words = message(&String::from_utf8_lossy(&body));
+        bail!("{server} answered {status} to {path}: {words}");
+    }
+    crate::bundle::read(&body).with_context(|| format!("{server} did not answer with a bundle"))?;
+    Ok(body)
+}
+
 /// Whether a server lives: its own words when it does.
 pub(super) async fn health(server: &str) -> anyhow::Result<String> {
     let (link, prefix) = reach(server, &Connection::default(), HEALTH_TIMEOUT)?;

@@ -114,10 +114,14 @@ async fn diagnose(options: Diagnose) -> anyhow::Result<u8> {
             server: &server,
             cluster: cluster.as_deref(),
             format: output,
-            connection,
+            connection: connection.clone(),
         };
         let (status, text) = ask(question).await?;
         terminal::print(&text)?;
+        if let Some(file) = save {
+            let bytes = ask::bundle(&server, cluster.as_deref(), &connection).await?;
+            bundle::keep(&file, &bytes)?;
+        }
         return Ok(exit_status(status));
     }
     let mut config = load(settings.into_flags(None)).await?;

@@ -111,6 +111,16 @@ impl Scraper {
     /// # Errors
     /// Names the URL and the reason. An HTTP status is an answer, not an error.
     pub async fn get(&self, path: &str) -> Result<Page, CollectError> {
+        let (status, body) = self.bytes(path).await?;
+        let body = String::from_utf8(body).map_err(|error| self.malformed(path, &error.to_string()))?;
+        Ok(Page { status, body })
+    }
+
+    /// The same, of what may be no text.
+    ///
+    /// # Errors
+    /// As [`Self::get`].
+    pub async fn bytes(&self, path: &str) -> Result<(StatusCode, Vec<u8>), CollectError> {
         let what = format!("GET {path}");
         match timeout(self.timeout, self.fetch(path)).await {
             Ok(result) => result,
@@ -118,7 +128,7 @@ impl Scraper {
         }
     }
 
-    async fn fetch(&self, path: &str) -> Result<Page, CollectError> {
+    async fn fetch(&self, path: &str) -> Result<(StatusCode, Vec<u8>), CollectError> {
         let authority = match self.endpoint.address {
             Address::Tcp { .. } => self.endpoint.authority(),
             Address::Unix(_) => "localhost".to_owned(),
@@ -160,8 +170,7 @@ impl Scraper {
         } else {
             body.to_vec()
         };
-        let body = String::from_utf8(body).map_err(|error| self.malformed(path, &error.to_string()))?;
-        Ok(Page { status, body })
+        Ok((status, body))
     }
 
     fn malformed(&self, path: &str, why: &str) -> CollectError {

@@ -41,6 +41,7 @@ pub(super) fn snapshot(cluster: &str) -> Snapshot {
         reports: Vec::new(),
         rules: Arc::default(),
         outcomes: Vec::new(),
+        afterwards: &[],
     }
 }
 
@@ -99,6 +100,7 @@ impl Api {
         let watched = Watched {
             clusters,
             rules_digest: "0123abcd".to_owned(),
+            support: Arc::default(),
         };
         Self {
             state: State {

@@ -13,9 +13,11 @@ use axum::middleware::{Next, from_fn, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use tower_http::CompressionLevel;
 use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{NotForContentType, Predicate};
+use tower_http::compression::{CompressionLayer, DefaultPredicate};
 use tower_http::limit::RequestBodyLimitLayer;
 
+use super::bundle;
 use super::error::ApiError;
 use super::instruments::Requests;
 
@@ -43,7 +45,13 @@ const HEADERS: [(HeaderName, HeaderValue); 5] = [
 pub(super) fn apply(routes: Router, requests: Requests) -> Router {
     routes
         // Fast, because a scrape is read once and from nearby; its text still shrinks to a tenth.
-        .layer(CompressionLayer::new().quality(CompressionLevel::Fastest))
+        .layer(
+            CompressionLayer::new()
+                .quality(CompressionLevel::Fastest)
+                .compress_when(
+                    DefaultPredicate::new().and(NotForContentType::const_new(bundle::CONTENT_TYPE)),
+                ),
+        )
         .layer(RequestBodyLimitLayer::new(MAX_BODY_BYTES))
         .layer(map_response(word_too_large))
         .layer(from_fn(limit_time))

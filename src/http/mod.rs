@@ -8,6 +8,7 @@
 //! | `GET /api/v1/diagnosis/schema` | its JSON Schema |
 //! | `GET /api/v1/health` | `application/health+json`; 503 when something critical fires |
 //! | `/api/v1/query`, `/query_range`, `/series`, `/labels`, `/label/{name}/values`, `/rules`, `/alerts`, `/metadata`, `/status/buildinfo` | Prometheus' HTTP API over the windows of all clusters; `POST` too where Prometheus takes it |
+//! | `GET /api/v1/bundle` | all that the diagnosis was made from, as a file (`?cluster=`) |
 //! | `GET /runbooks/{alert}` | the runbook of a shipped alert as a page, with `.md` behind it as it is written |
 //! | `GET /-/healthy` | 200 as long as the process answers |
 //! | `GET /-/ready` | 503 until every cluster was observed, and when observations have stopped |
@@ -18,6 +19,7 @@
 pub mod error;
 
 mod admin;
+mod bundle;
 mod diagnosis;
 mod exposition;
 mod health;
@@ -44,6 +46,7 @@ use axum::http::Uri;
 use axum::routing::{get, post};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::bundle::Secrets;
 use crate::model::{Desc, Timestamp};
 use crate::snapshot::Snapshot;
 use crate::store::{SharedStore, View};
@@ -59,6 +62,7 @@ const ROUTES: &[&str] = &[
     "/api/v1/diagnosis",
     "/api/v1/diagnosis/schema",
     "/api/v1/health",
+    "/api/v1/bundle",
     "/api/v1/query",
     "/api/v1/query_range",
     "/api/v1/series",
@@ -108,6 +112,19 @@ pub struct Watched {
     pub clusters: Vec<Cluster>,
     /// A digest of the rules in force: two reports of one digest were judged alike.
     pub rules_digest: String,
+    /// What a support bundle tells besides.
+    pub support: Arc<Support>,
+}
+
+/// What a support bundle tells of this etcd-doctor.
+#[derive(Default)]
+pub struct Support {
+    /// The configuration as YAML, without secrets.
+    pub config: String,
+    /// What must not be in a bundle.
+    pub secrets: Secrets,
+    /// The rule files in force, names and texts.
+    pub rules: Arc<[(String, String)]>,
 }
 
 /// One cluster that is watched.
@@ -144,6 +161,7 @@ struct App {
     state: State,
     exposition: Arc<metrics::Page>,
     queries: prom::Queries,
+    bundles: bundle::Turns,
 }
 
 impl FromRef<App> for State {
@@ -158,6 +176,7 @@ pub fn router(state: State) -> Router {
     let app = App {
         exposition: Arc::new(metrics::Page::new(&requests)),
         queries: prom::Queries::default(),
+        bundles: bundle::Turns::default(),
         state,
     };
     let routes = Router::new()
@@ -166,6 +185,7 @@ pub fn router(state: State) -> Router {
         .route("/api/v1/diagnosis", get(diagnosis::diagnosis))
         .route("/api/v1/diagnosis/schema", get(diagnosis::schema))
         .route("/api/v1/health", get(health::health))
+        .route("/api/v1/bundle", get(bundle::bundle))
         .route("/api/v1/query", get(prom::query).post(prom::query))
         .route(
             "/api/v1/query_range",

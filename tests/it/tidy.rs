@@ -48,7 +48,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("rules", &["model", "promql"]),
     ("diagnosis", &["model", "promql", "rules"]),
     ("snapshot", &["model", "rules", "diagnosis"]),
-    ("bundle", &["model", "promql", "rules", "diagnosis"]),
+    ("bundle", &["model", "promql", "rules", "diagnosis", "snapshot"]),
     ("render", &["model", "diagnosis", "snapshot"]),
     (
         "http",
@@ -59,6 +59,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "rules",
             "diagnosis",
             "snapshot",
+            "bundle",
             "render",
         ],
     ),

@@ -1,14 +1,16 @@
 //! Recordings judged again: as they were, and by other rules.
 
 use super::*;
-use crate::bundle::{Moment, RecordedSeries};
+use crate::bundle::RecordedSeries;
 use crate::diagnosis::Severity;
 use crate::model::{ClusterFacts, Desc, MemberFacts, Quorum, Verdict};
 use crate::rules;
+use crate::snapshot::Snapshot;
 
 static SIZE: Desc = Desc::gauge("size", None, "A size.");
 static AFTER: Desc = Desc::gauge("after", None, "Written when the rules have been evaluated.");
 
+static AFTERWARDS: &[&Desc] = &[&AFTER];
 static DESCS: &[&Desc] = &[&SIZE, &AFTER];
 
 const RULES: &str = "
@@ -93,14 +95,19 @@ fn watched() -> (Diagnosis, Recording) {
         last = Some((diagnosis, reports));
     }
     let (diagnosis, reports) = last.unwrap();
-    let moment = Moment {
-        rules: &rules,
-        reports: &reports,
-        outcomes: &outcomes,
-        window: &window,
-        afterwards: &[&AFTER],
+    let snapshot = Snapshot {
+        cluster: "c".into(),
+        time: at(15),
+        took: Duration::ZERO,
+        cycle: 4,
+        samples: Vec::new(),
+        diagnosis: diagnosis.clone(),
+        reports,
+        rules,
+        outcomes,
+        afterwards: AFTERWARDS,
     };
-    let recording = Recording::of(&diagnosis, None, &moment);
+    let recording = Recording::of(&snapshot, None, &window);
     (diagnosis, recording)
 }
 

@@ -56,6 +56,7 @@ impl<'a> Watch<'a> {
                 problems(diagnosis).first().is_some_and(is)
             })
             .await;
+        self.save_bundle().await;
         let problems = problems(&found);
         self.row.first = name(&problems[0]);
         self.row.beneath = problems[0]["explains"]
@@ -80,6 +81,16 @@ impl<'a> Watch<'a> {
             self.row.mixin = mixin::detection(prometheus, alert, self.broken).await;
         }
         found
+    }
+
+    /// Keeps all that was seen so far where `LAB_BUNDLES` says, if it does: see `tests/it/replay.rs`.
+    async fn save_bundle(&self) {
+        let Some(folder) = std::env::var_os("LAB_BUNDLES") else {
+            return;
+        };
+        let name = format!("{}-{}.bundle", self.row.fault, self.row.release());
+        let bundle = self.doctor.get("/api/v1/bundle").await.bytes;
+        std::fs::write(std::path::Path::new(&folder).join(name), bundle).expect("LAB_BUNDLES is a folder");
     }
 
     /// Types every command of the first problem that etcdctl runs, as it stands there. Each must succeed.

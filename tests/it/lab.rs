@@ -109,6 +109,11 @@ impl Lab {
         self.watch_with(cluster, |_| {}).await
     }
 
+    /// This machine does not let the fault be brought about: the table says why.
+    fn skipped(&mut self, why: &str) {
+        self.row.skipped(why);
+    }
+
     /// The same, with changes to the configuration, which is JSON in the shape of the file.
     async fn watch_with(&mut self, cluster: &EtcdCluster, change: impl FnOnce(&mut Value)) -> Watch<'_> {
         let mut config: Value = serde_json::from_str(&Doctor::config_for(cluster)).expect("it is JSON");

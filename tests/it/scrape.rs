@@ -22,6 +22,11 @@ const OF_A_SILENT_MEMBER: &[&str] = &[
     "etcd_doctor_collector_duration_seconds",
     "etcd_doctor_collector_last_success_timestamp_seconds",
     "etcd_doctor_collector_success",
+    // What ended it may be the file system.
+    "etcd_doctor_filesystem_available_bytes",
+    "etcd_doctor_filesystem_inodes",
+    "etcd_doctor_filesystem_inodes_free",
+    "etcd_doctor_filesystem_size_bytes",
     "etcd_doctor_member_alarm",
     "etcd_doctor_member_quota_bytes",
     "etcd_doctor_member_quota_enabled",

@@ -49,6 +49,12 @@ impl Row {
         }
     }
 
+    /// The fault could not be brought about on this machine, and why.
+    pub(super) fn skipped(&mut self, why: &str) {
+        eprintln!("{} on {} is SKIPPED: {why}", self.fault, self.release());
+        self.first = format!("**skipped**: {why}");
+    }
+
     /// The release as the table writes it.
     pub(super) const fn release(&self) -> &'static str {
         match self.version {

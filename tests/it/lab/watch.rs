@@ -165,6 +165,37 @@ impl<'a> Watch<'a> {
         self.row.beside = info.map(|(key, _)| format!("{key} (info)")).collect();
     }
 
+    /// Waits until this alert of a member fires at the top of the report, beside what is ranked first.
+    pub(super) async fn beside(&mut self, alert: &str, member: &str) {
+        let found = self
+            .doctor
+            .diagnosis_when(&format!("{alert}/{member} beside"), LIMIT, |diagnosis| {
+                let rest = problems(diagnosis);
+                let mut rest = rest.iter().skip(1);
+                rest.any(|problem| problem["state"] == "firing" && is(problem, alert, Some(member)))
+            })
+            .await;
+        self.row.beside = problems(&found)[1..].iter().map(shown).collect();
+    }
+
+    /// Waits until this alert of a member fires beneath what is ranked first.
+    pub(super) async fn firing_beneath(&mut self, alert: &str, member: &str) {
+        let found = self
+            .doctor
+            .diagnosis_when(&format!("{alert}/{member} beneath"), LIMIT, |diagnosis| {
+                beneath_first(diagnosis)
+                    .iter()
+                    .any(|problem| problem["state"] == "firing" && is(problem, alert, Some(member)))
+            })
+            .await;
+        self.row.beneath = beneath_first(&found).iter().map(shown).collect();
+    }
+
+    /// This machine does not let the fault be brought about: the table says why.
+    pub(super) fn skipped(self, why: &str) {
+        self.row.skipped(why);
+    }
+
     /// Waits for so many more cycles.
     pub(super) async fn cycles_more(&self, more: f64) {
         let until = self.cycles().await + more;
@@ -187,6 +218,14 @@ pub(super) fn problems(diagnosis: &Value) -> Vec<Value> {
         .as_array()
         .cloned()
         .unwrap_or_default()
+}
+
+fn beneath_first(diagnosis: &Value) -> Vec<Value> {
+    let problems = problems(diagnosis);
+    let first = problems
+        .first()
+        .and_then(|problem| problem["explains"].as_array());
+    first.cloned().unwrap_or_default()
 }
 
 fn is(problem: &Value, alert: &str, member: Option<&str>) -> bool {

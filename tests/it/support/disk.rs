@@ -1,4 +1,4 @@
-//! A slow disk, as one process sees it.
+//! A slow disk, as one process sees it, and a small one.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -44,4 +44,65 @@ impl Drop for SlowDisk {
 
 fn strace() -> PathBuf {
     peers::program("strace", "strace")
+}
+
+/// A file system of its own under a folder, in a file beside it, until dropped.
+pub struct SmallDisk {
+    at: PathBuf,
+}
+
+impl SmallDisk {
+    /// Of so many MiB, with what the folder holds. Nothing may use the folder meanwhile.
+    ///
+    /// # Errors
+    /// In words, where file systems may not be mounted here.
+    pub fn under(folder: &Path, mib: u64) -> Result<Self, String> {
+        let image = folder.with_extension("img");
+        let before = folder.with_extension("before");
+        std::fs::rename(folder, &before).map_err(|e| e.to_string())?;
+        let script = format!(
+            "set -e; truncate -s {mib}M {image}; mkfs.ext4 -q -F -m 0 {image}; mkdir -m 700 {at}; mount -o loop {image} {at}; \
+             cp -a {before}/. {at}; chmod 700 {at}",
+            image = image.display(),
+            at = folder.display(),
+            before = before.display(),
+        );
+        shell(&script)?;
+        Ok(Self {
+            at: folder.to_owned(),
+        })
+    }
+
+    /// Leaves a megabyte free.
+    pub fn fill(&mut self) {
+        let stat = rustix::fs::statvfs(&self.at).expect("it is mounted");
+        let size = (stat.f_bavail * stat.f_frsize).saturating_sub(1 << 20);
+        shell(&format!("fallocate -l {size} {}", self.junk().display())).expect("there is room");
+    }
+
+    /// Undoes [`Self::fill`].
+    pub fn empty(&mut self) {
+        std::fs::remove_file(self.junk()).expect("it was filled");
+    }
+
+    fn junk(&self) -> PathBuf {
+        self.at.join("junk")
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // Lazily: a member may still have files open on it.
+        let _ = shell(&format!("umount -l {}", self.at.display()));
+    }
+}
+
+/// Runs a script that takes moments, blocking the test.
+fn shell(script: &str) -> Result<(), String> {
+    let output = std::process::Command::new("sh").args(["-c", script]).output();
+    let output = output.map_err(|e| format!("could not start sh: {e}"))?;
+    match output.status.success() {
+        true => Ok(()),
+        false => Err(String::from_utf8_lossy(&output.stderr).trim().to_owned()),
+    }
 }

@@ -198,6 +198,34 @@ impl EtcdCluster {
         futures::future::join_all(ask).await.into_iter().flatten().next()
     }
 
+    /// Has one member hand the leadership to another.
+    pub async fn move_leader(&self, from: usize, to: usize) {
+        let status = self
+            .etcdctl_at(&self.endpoint(to), &["endpoint", "status", "--write-out=json"])
+            .await
+            .unwrap();
+        let status: serde_json::Value =
+            serde_json::from_str(&status).expect("etcdctl prints JSON when asked to");
+        let id = status[0]["Status"]["header"]["member_id"]
+            .as_u64()
+            .expect("an id is a number");
+        self.etcdctl_at(&self.endpoint(from), &["move-leader", &format!("{id:x}")])
+            .await
+            .unwrap();
+    }
+
+    /// Waits until a member's process ends by itself.
+    pub async fn ended(&mut self, i: usize) {
+        let member = &mut self.members[i];
+        let name = member.name.clone();
+        let process = member.process.as_mut().expect("it runs");
+        wait_for(&format!("{name} to end"), START_LIMIT * 6, async || {
+            process.exited().ok_or("it is still running")
+        })
+        .await;
+        member.process = None;
+    }
+
     /// Waits for a leader other than `old`.
     pub async fn new_leader(&self, old: usize) -> usize {
         wait_for("a new leader", START_LIMIT, async || match self.leader().await {

@@ -5,6 +5,7 @@
 // A helper is written for the tests to come: one that no test uses today is no fault.
 #![allow(dead_code, unused_imports)]
 
+mod cgroup;
 mod disk;
 mod doctor;
 mod etcd;
@@ -22,7 +23,8 @@ mod selftest;
 
 use std::time::{Duration, Instant};
 
-pub use disk::SlowDisk;
+pub use cgroup::Cgroup;
+pub use disk::{SlowDisk, SmallDisk};
 pub use doctor::{Doctor, problems};
 pub use etcd::{Builder, EtcdCluster, Output};
 pub use http::{Response, get, send};

@@ -117,7 +117,11 @@ pub(super) fn report<'a>(state: &State, diagnoses: &'a [Diagnosis]) -> Report<'a
     }
 }
 
-fn selected(clusters: Vec<Seen>, wanted: Option<&str>) -> Result<Vec<Seen>, ApiError> {
+/// One cluster by its name, or all.
+///
+/// # Errors
+/// When there is none of that name; names those that there are.
+pub(super) fn selected(clusters: Vec<Seen>, wanted: Option<&str>) -> Result<Vec<Seen>, ApiError> {
     let Some(wanted) = wanted else {
         return Ok(clusters);
     };

@@ -25,6 +25,11 @@ struct Body {
 }
 
 impl ApiError {
+    /// What it says, for a page.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
     /// 400: a parameter is wrong.
     pub fn bad_data(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "bad_data", message)

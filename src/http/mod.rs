@@ -2,7 +2,9 @@
 //!
 //! | route | gives |
 //! |---|---|
-//! | `GET /` | the page: clusters, members, problems; no scripts, no external assets |
+//! | `GET /` | the page: clusters, members, problems, charts (`?cluster=`); no external assets |
+//! | `GET /expression` | the page of one expression (`?expr=`): its present values and its last hour |
+//! | `GET /assets/page.js` | the script of both |
 //! | `GET /metrics` | OpenMetrics 1.0 or text 0.0.4, as `Accept` asks; gzip |
 //! | `GET /api/v1/diagnosis` | the diagnosis (`?cluster=`, `?format=json\|text\|markdown`) |
 //! | `GET /api/v1/diagnosis/schema` | its JSON Schema |
@@ -19,6 +21,7 @@
 pub mod error;
 
 mod admin;
+mod assets;
 mod bundle;
 mod diagnosis;
 mod exposition;
@@ -58,6 +61,8 @@ pub use self::server::{BindError, bind, serve};
 /// Every route, for the answer to an unknown one. The table above says what each gives.
 const ROUTES: &[&str] = &[
     "/",
+    "/expression",
+    "/assets/{name}",
     "/metrics",
     "/api/v1/diagnosis",
     "/api/v1/diagnosis/schema",
@@ -181,6 +186,8 @@ pub fn router(state: State) -> Router {
     };
     let routes = Router::new()
         .route("/", get(page::page))
+        .route("/expression", get(page::expression::page))
+        .route("/assets/{name}", get(assets::asset))
         .route("/metrics", get(metrics::metrics))
         .route("/api/v1/diagnosis", get(diagnosis::diagnosis))
         .route("/api/v1/diagnosis/schema", get(diagnosis::schema))
@@ -234,7 +241,12 @@ mod tests {
     async fn every_listed_route_exists_and_answers_head() {
         let api = Api::of([snapshot("etcd")]);
         for route in ROUTES {
-            let path = route.replace("{alert}", "EtcdNoLeader").replace("{name}", "job");
+            let name = if route.starts_with("/assets") {
+                "page.js"
+            } else {
+                "job"
+            };
+            let path = route.replace("{alert}", "EtcdNoLeader").replace("{name}", name);
             let path = match *route {
                 "/api/v1/query" => format!("{path}?query=1"),
                 "/api/v1/query_range" => format!("{path}?query=1&start=0&end=1&step=1"),

@@ -1,16 +1,20 @@
 //! `GET /runbooks/{alert}`: the runbooks of the shipped alerts, for where the project's own pages cannot be reached.
 
-use axum::extract::Path;
+use axum::extract::{Path, State as Extract};
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use maud::{Markup, PreEscaped, html};
 
+use super::State;
 use super::error::ApiError;
 use super::page;
 use crate::rules::builtin;
 
 /// `alert` with `.md` behind it is the text as it is written.
-pub(super) async fn runbook(Path(alert): Path<String>) -> Result<Response, ApiError> {
+pub(super) async fn runbook(
+    Extract(state): Extract<State>,
+    Path(alert): Path<String>,
+) -> Result<Response, ApiError> {
     let (name, as_written) = match alert.strip_suffix(".md") {
         Some(name) => (name, true),
         None => (&*alert, false),
@@ -25,7 +29,11 @@ pub(super) async fn runbook(Path(alert): Path<String>) -> Result<Response, ApiEr
     if as_written {
         return Ok(([(CONTENT_TYPE, "text/markdown; charset=utf-8")], text).into_response());
     }
-    Ok(page::answer(page::frame(name, false, &document(name, text))))
+    let form = page::Form {
+        moving: false,
+        now: (state.clock)(),
+    };
+    Ok(page::answer(page::frame(name, form, &document(name, text))))
 }
 
 fn document(name: &str, text: &str) -> Markup {

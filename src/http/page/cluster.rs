@@ -2,30 +2,33 @@
 
 use maud::{Markup, html};
 
-use super::{badge, problem};
+use super::{badge, charts, expression, problem};
 use crate::diagnosis::{CheckItem, Coverage, Diagnosis, SourceError, Status};
 use crate::model::{MemberFacts, Timestamp};
 use crate::render::{absence, database_size, lacks, quorum_in_words, raft_lag, role, units};
 
-/// The cluster's place in the page.
-pub(super) fn anchor(cluster: &str) -> String {
-    format!("cluster-{cluster}")
+/// Where the page of one cluster is.
+pub(super) fn path(cluster: &str) -> String {
+    let mut path = String::from("/?cluster=");
+    path.extend(url::form_urlencoded::byte_serialize(cluster.as_bytes()));
+    path
 }
 
 pub(super) fn section(diagnosis: &Diagnosis, now: Timestamp) -> Markup {
     html! {
-        section.cluster.(diagnosis.status.as_str()) id=(anchor(&diagnosis.cluster)) {
+        section.cluster.(diagnosis.status.as_str()) {
             h2 { (badge(diagnosis.status)) (diagnosis.cluster) }
-            p.summary { (diagnosis.summary) }
+            p.summary.verdict { (diagnosis.summary) }
             p.dim {
                 (quorum_in_words(&diagnosis.facts.quorum))
                 " Seen " (units::age(now.since(diagnosis.time))) " ago."
             }
-            (members(&diagnosis.facts.members))
+            (members(&diagnosis.cluster, &diagnosis.facts.members))
             @for (place, found) in diagnosis.problems.iter().enumerate() {
                 // What to do first is open; the rest opens on a click.
                 (problem::article(found, diagnosis.time, place == 0))
             }
+            @if !diagnosis.facts.members.is_empty() { (charts::figures(&diagnosis.cluster)) }
             (errors(&diagnosis.errors))
             (checklist(&diagnosis.checklist))
             (coverage(&diagnosis.coverage))
@@ -33,7 +36,7 @@ pub(super) fn section(diagnosis: &Diagnosis, now: Timestamp) -> Markup {
     }
 }
 
-fn members(members: &[MemberFacts]) -> Markup {
+fn members(cluster: &str, members: &[MemberFacts]) -> Markup {
     if members.is_empty() {
         return html! {};
     }
@@ -49,14 +52,23 @@ fn members(members: &[MemberFacts]) -> Markup {
                     th.number scope="col" { "Revision" }
                     th scope="col" { "Version" }
                 } }
-                tbody { @for member in members { (row(member, members)) } }
+                tbody { @for member in members { (row(cluster, member, members)) } }
             }
         }
     }
 }
 
-fn row(member: &MemberFacts, members: &[MemberFacts]) -> Markup {
+fn row(cluster: &str, member: &MemberFacts, members: &[MemberFacts]) -> Markup {
     let or_dash = |text: Option<String>| text.unwrap_or_else(|| "–".to_owned());
+    let matchers = format!(
+        "{{cluster={},member={}}}",
+        charts::quoted(cluster),
+        charts::quoted(&member.name)
+    );
+    let linked = |expr: &str, text: Option<String>| match text {
+        Some(text) => html! { a href=(expression::path(&expr.replace("{}", &matchers))) { (text) } },
+        None => html! { "–" },
+    };
     html! {
         tr {
             th scope="row" {
@@ -65,9 +77,9 @@ fn row(member: &MemberFacts, members: &[MemberFacts]) -> Markup {
             }
             td { (role(member)) }
             td.state { (state(member)) }
-            td { (database_size(member)) }
-            td.number { (or_dash(raft_lag(member, members).map(|lag| lag.to_string()))) }
-            td.number { (or_dash(member.revision.map(|revision| revision.to_string()))) }
+            td { (linked("etcd_doctor_member_db_size_bytes{} / etcd_doctor_member_quota_bytes{}", member.db_size_bytes.map(|_| database_size(member).to_string()))) }
+            td.number { (linked("etcd_doctor_member_raft_index{} - etcd_doctor_member_raft_applied_index{}", raft_lag(member, members).map(|lag| lag.to_string()))) }
+            td.number { (linked("etcd_doctor_member_revision{}", member.revision.map(|revision| revision.to_string()))) }
             td { (or_dash(member.version.clone())) }
         }
     }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use maud::{Markup, html};
 
+use super::expression;
 use crate::diagnosis::{Evidence, Problem};
 use crate::model::Timestamp;
 use crate::render::remedy::{Piece, Step, steps};
@@ -17,7 +18,7 @@ pub(super) fn article(problem: &Problem, now: Timestamp, open: bool) -> Markup {
         &problem.summary
     };
     html! {
-        details.problem.(problem.severity.as_str()) open[open] {
+        details.problem.(problem.severity.as_str()) id={ "problem-" (problem.fingerprint) } open[open] {
             summary {
                 span.badge.(problem.severity.as_str()) { (problem.severity.as_str()) }
                 strong { (headline) }
@@ -29,7 +30,7 @@ pub(super) fn article(problem: &Problem, now: Timestamp, open: bool) -> Markup {
             (remedy(problem))
             @if let Some(url) = runbook(problem) { p { a href=(url) { "Runbook" } } }
             @if !problem.explains.is_empty() {
-                h4 { "This explains" }
+                h3 { "This explains" }
                 @for symptom in &problem.explains { (article(symptom, now, false)) }
             }
         }
@@ -41,7 +42,7 @@ fn evidence(evidence: &[Evidence]) -> Markup {
         return html! {};
     }
     html! {
-        h4 { "Evidence" }
+        h3 { "Evidence" }
         table.evidence {
             thead { tr {
                 td {}
@@ -51,7 +52,7 @@ fn evidence(evidence: &[Evidence]) -> Markup {
             @for item in evidence {
                 tr {
                     th scope="row" { (item.text) }
-                    td.number { strong { (value(item)) } }
+                    td.number { a href=(expression::path(&item.expr)) { (value(item)) } }
                     td.dim.reference { (units::reference(&item.reference, &item.unit)) }
                 }
             }
@@ -59,7 +60,7 @@ fn evidence(evidence: &[Evidence]) -> Markup {
         // Read by whoever doubts a value: out of the way of what to do.
         details {
             summary { "Expressions" }
-            @for item in evidence { p.dim { (item.text) } pre { code { (item.expr) } } }
+            @for item in evidence { p.dim { (item.text) } pre tabindex="0" { code { (item.expr) } } }
         }
     }
 }
@@ -77,7 +78,7 @@ fn remedy(problem: &Problem) -> Markup {
         return html! {};
     }
     html! {
-        h4 { "What to do" }
+        h3 { "What to do" }
         @for item in &steps {
             div.step { span.marker { (item.marker) } div { (pieces(item)) } }
         }
@@ -89,7 +90,7 @@ fn pieces(step: &Step) -> Markup {
         @for piece in &step.pieces {
             @match piece {
                 Piece::Prose(text) => p { (prose(text)) },
-                Piece::Command(command) => pre { code { (command) } },
+                Piece::Command(command) => pre tabindex="0" { code { (command) } },
             }
         }
     }

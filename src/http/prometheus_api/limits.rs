@@ -61,7 +61,7 @@ impl Drop for Asker {
 
 impl Queries {
     /// Runs one query over all clusters, for `timeout` at most when it is shorter than the server's own.
-    pub(super) async fn run<T: Send + 'static>(
+    pub(crate) async fn run<T: Send + 'static>(
         &self,
         state: &State,
         timeout: Option<Duration>,

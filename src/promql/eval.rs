@@ -192,6 +192,11 @@ impl<'q> Evaluation<'q> {
 
     /// Evaluates at every step of `span` and puts the elements of equal labels together into series.
     fn steps(&self, expr: &Expr, span: Span, step: Duration) -> Result<Vec<Series>, EvalError> {
+        // So many steps would be too much even if each gave but one sample: said at once, not after most of them.
+        let steps = span.to.since(span.from).as_millis() / step.as_millis().max(1);
+        if steps >= self.options.max_samples as u128 {
+            return Err(too_many(self.options.max_samples));
+        }
         let mut series: HashMap<Labels, Vec<Point>> = HashMap::new();
         let mut time = span.from;
         while time <= span.to {

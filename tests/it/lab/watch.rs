@@ -93,6 +93,12 @@ impl<'a> Watch<'a> {
         std::fs::write(std::path::Path::new(&folder).join(name), bundle).expect("LAB_BUNDLES is a folder");
     }
 
+    /// Holds that the first problem of a report says this of its cause, in its one line.
+    pub(super) fn named(&self, found: &Value, cause: &str) {
+        let summary = problems(found)[0]["summary"].to_string();
+        assert!(summary.contains(cause), "{cause:?} is not in {summary}");
+    }
+
     /// Types every command of the first problem that etcdctl runs, as it stands there. Each must succeed.
     pub(super) async fn type_remedy(&mut self, cluster: &EtcdCluster) {
         let diagnosis = self.doctor.diagnosis().await;

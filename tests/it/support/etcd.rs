@@ -174,6 +174,13 @@ impl EtcdCluster {
         .await;
     }
 
+    /// Starts a member again with a flag more, which counts before an earlier one of its name.
+    pub async fn restart_with(&mut self, i: usize, flag: &str) {
+        self.terminate(i).await;
+        self.members[i].args.push(flag.to_owned());
+        self.restart(i).await;
+    }
+
     /// Slows every flush of a member to disk by `delay`, until the guard is dropped.
     pub async fn slow_disk(&self, i: usize, delay: Duration) -> SlowDisk {
         SlowDisk::on(self.pid(i), delay, &self.dir().join(format!("strace-{i}.log"))).await
@@ -309,6 +316,30 @@ impl EtcdCluster {
             serde_json::from_str(&answer).expect("etcdctl prints JSON when asked to");
         let revision = answer["header"]["revision"].to_string();
         self.etcdctl(&["compact", "--physical", &revision]).await.unwrap();
+    }
+
+    /// Writes values of 512 KiB to so many keys, again and again, until a database has this size in bytes.
+    pub async fn fill_to(&self, bytes: i64, keys: usize) {
+        let client = WriteLoad::client(self.endpoints(), self.client_options()).await;
+        let (mut kv, mut maintenance) = (client.kv_client(), client.maintenance_client());
+        // Small ones leave a quarter of the file free between them.
+        let value = vec![b'x'; 512 << 10];
+        let mut written = 0;
+        wait_for("the size", START_LIMIT * 4, async || {
+            // One by one, since the size follows a tenth of a second later.
+            for _ in 0..2 {
+                let key = format!("fill/{}", written % keys);
+                kv.put(key, value.clone(), None)
+                    .await
+                    .map_err(|e| e.to_string())?;
+                written += 1;
+            }
+            match maintenance.status().await.map_err(|e| e.to_string())?.db_size() {
+                size if size >= bytes => Ok(()),
+                size => Err(format!("{size} bytes")),
+            }
+        })
+        .await;
     }
 
     /// How a client of the user root connects.

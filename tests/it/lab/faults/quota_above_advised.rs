@@ -1,0 +1,23 @@
+//! A quota that etcd takes and advises against.
+
+use crate::lab::{BOTH, Family, Fault, Lab, ShownBy};
+use crate::support::EtcdCluster;
+
+pub(in crate::lab) const FAULT: Fault = Fault {
+    name: "quota-above-advised",
+    family: Family::Quota,
+    about: "every member is started with a quota of 9 GiB",
+    shown_by: ShownBy::Real,
+    versions: BOTH,
+    mixin: None,
+    run: |lab| Box::pin(run(lab)),
+};
+
+async fn run(lab: &mut Lab) {
+    let cluster = EtcdCluster::builder(lab.version).quota(9 << 30).start().await;
+    let mut watch = lab.watch(&cluster).await;
+    watch.broken();
+    watch.found("EtcdQuotaAboveAdvised", None).await;
+    // What mends it is a restart of each member.
+    watch.type_remedy(&cluster).await;
+}

@@ -58,6 +58,7 @@ pub const RUNBOOKS: &[(&str, &str)] = runbooks![
     "EtcdMemberNotStarted",
     "EtcdMemoryHigh",
     "EtcdNetworkCausesElections",
+    "EtcdNetworkCut",
     "EtcdNetworkSlow",
     "EtcdNoFailureTolerance",
     "EtcdNoLeader",

@@ -21,6 +21,7 @@ mod leader_moved;
 mod link_slow;
 mod member_down;
 mod network_slow;
+mod one_way_cut;
 mod own_stall;
 mod quorum_lost;
 mod quota_above_advised;
@@ -56,6 +57,7 @@ pub(super) const FAULTS: &[Fault] = &[
     // Election.
     elections_network::FAULT,
     elections_tight_timeouts::FAULT,
+    one_way_cut::FAULT,
     // Slow operations.
     slow_disk_leader::FAULT,
     slow_disk_follower::FAULT,

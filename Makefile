@@ -47,6 +47,11 @@ rules: ## the rule files and their unit tests, in Prometheus' own checker
 promqltest: setup ## the evaluator against Prometheus' own test scripts (PROMQLTEST_DIR: the folder with them)
 	cargo test --locked --test it promql -- --nocapture
 
+.PHONY: conformance
+conformance: setup ## the same questions and the same faults as a real Prometheus 3.5 (COMPLIANCE_QUERIES, MIXIN_RULES: files to take along; CONFORMANCE_SEED, CONFORMANCE_COUNT)
+	@scripts/peers.sh prometheus-3 etcd-3.5
+	cargo test --locked --test it conformance:: -- --include-ignored --nocapture --test-threads=1
+
 .PHONY: lint
 lint: setup ## format, clippy, rustdoc, rule files, licences and advisories, shell scripts
 	cargo fmt --all --check

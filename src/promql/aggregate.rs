@@ -1,15 +1,15 @@
 //! Aggregations: one element a group, or some of each group's own.
 
 use std::cmp::Ordering;
-use std::collections::HashMap;
 
+use hashbrown::HashMap;
 use promql_parser::parser::token::{
     T_AVG, T_BOTTOMK, T_COUNT, T_COUNT_VALUES, T_GROUP, T_MAX, T_MIN, T_QUANTILE, T_STDDEV, T_STDVAR, T_SUM,
     T_TOPK,
 };
 use promql_parser::parser::{AggregateExpr, LabelModifier};
 
-use super::grouping::{Grouping, Groups};
+use super::grouping::{Grouping, Groups, Places};
 use super::number::{decimal, larger, mean, quantile, smaller, sum, variance};
 use super::value::Value;
 use super::{Element, EvalError};
@@ -20,11 +20,12 @@ pub(super) fn apply(
     expr: &AggregateExpr,
     param: Option<Value<'_>>,
     elements: Vec<Element>,
+    known: &mut KnownGroups,
 ) -> Result<Vec<Element>, EvalError> {
     let grouping = grouping(expr.modifier.as_ref());
-    let fold = |fold: &dyn Fn(&[f64]) -> f64| {
-        let groups = split(&grouping, &elements, |element| element.value);
-        let folded = groups.into_iter().map(|(labels, values)| Element {
+    let mut fold = |fold: &dyn Fn(&[f64]) -> f64| {
+        let groups = known.split(&grouping, &elements);
+        let folded = groups.map(|(labels, values)| Element {
             labels,
             value: fold(&values),
         });
@@ -59,6 +60,58 @@ fn grouping(modifier: Option<&LabelModifier>) -> Grouping<'_> {
         Some(LabelModifier::Include(labels)) => Grouping::by(&labels.labels),
         Some(LabelModifier::Exclude(labels)) => Grouping::without(&labels.labels),
         None => Grouping::by(&[]),
+    }
+}
+
+/// The groups that an aggregation met in an evaluation: the same label sets come at every step of a range.
+#[derive(Default)]
+pub(super) struct KnownGroups {
+    places: Places,
+    /// The labels of each group.
+    groups: Vec<Labels>,
+    /// The group of each label set that was met, from the second step on: one evaluation does without.
+    members: HashMap<Labels, usize>,
+    steps: usize,
+}
+
+impl KnownGroups {
+    /// The values of each group that has any.
+    fn split(
+        &mut self,
+        grouping: &Grouping<'_>,
+        elements: &[Element],
+    ) -> impl Iterator<Item = (Labels, Vec<f64>)> {
+        let mut values: Vec<Vec<f64>> = vec![Vec::new(); self.places.len()];
+        for element in elements {
+            let place = self.place(grouping, &element.labels);
+            if place == values.len() {
+                values.push(Vec::new());
+            }
+            values[place].push(element.value);
+        }
+        self.steps += 1;
+        let groups = self.groups.iter().cloned().zip(values);
+        groups.filter(|(_, values)| !values.is_empty())
+    }
+
+    fn place(&mut self, grouping: &Grouping<'_>, labels: &Labels) -> usize {
+        if self.steps == 0 {
+            return self.find(grouping, labels);
+        }
+        if let Some(place) = self.members.get(labels) {
+            return *place;
+        }
+        let place = self.find(grouping, labels);
+        self.members.insert(labels.clone(), place);
+        place
+    }
+
+    fn find(&mut self, grouping: &Grouping<'_>, labels: &Labels) -> usize {
+        let place = self.places.find_or_add(grouping, labels);
+        if place == self.groups.len() {
+            self.groups.push(grouping.key(labels));
+        }
+        place
     }
 }
 

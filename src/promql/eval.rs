@@ -1,12 +1,13 @@
 //! Walks an expression at one time, or at each step of a range.
 
 use std::borrow::Cow;
-use std::cell::Cell;
-use std::collections::HashMap;
+use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
-use promql_parser::parser::{Call as ParsedCall, Expr, SubqueryExpr, VectorSelector};
+use hashbrown::HashMap;
+use promql_parser::parser::{AggregateExpr, Call as ParsedCall, Expr, SubqueryExpr, VectorSelector};
 
+use super::aggregate::KnownGroups;
 use super::functions::{self, Call};
 use super::select::{Loaded, Span, reference, too_many};
 use super::value::{Point, RangeSeries, RangeVector, Series, Value, distinct};
@@ -41,7 +42,12 @@ pub(super) fn range(
         ));
     }
     let evaluation = Evaluation::new(expr, selectors, source, query, options)?;
-    evaluation.steps(expr, query, step)
+    let series = evaluation.steps(expr, query, step)?.into_iter();
+    let series = series.map(|(labels, points)| Series {
+        labels,
+        points: points.into(),
+    });
+    Ok(series.collect())
 }
 
 struct Evaluation<'q> {
@@ -51,6 +57,8 @@ struct Evaluation<'q> {
     options: &'q Options,
     /// Points loaded and made so far.
     spent: Cell<usize>,
+    /// What each aggregation knows of its groups, by its place in the expression.
+    groups: RefCell<HashMap<*const AggregateExpr, KnownGroups>>,
 }
 
 impl<'q> Evaluation<'q> {
@@ -64,6 +72,7 @@ impl<'q> Evaluation<'q> {
         let loaded = Loaded::new(expr, selectors, source, query, options)?;
         Ok(Self {
             spent: Cell::new(loaded.points),
+            groups: RefCell::default(),
             source,
             loaded,
             query,
@@ -107,7 +116,9 @@ impl<'q> Evaluation<'q> {
                     None => None,
                 };
                 let elements = vector(self.value(&aggregate.expr, at)?)?;
-                aggregate::apply(aggregate, param, elements).map(Value::Vector)
+                let mut known = self.groups.borrow_mut();
+                let known = known.entry(std::ptr::from_ref(aggregate)).or_default();
+                aggregate::apply(aggregate, param, elements, known).map(Value::Vector)
             }
             Expr::Binary(binary) => {
                 let (left, right) = (self.value(&binary.lhs, at)?, self.value(&binary.rhs, at)?);
@@ -177,21 +188,20 @@ impl<'q> Evaluation<'q> {
             to: through,
         };
         let series = self.steps(&subquery.expr, span, step)?;
+        let series = series.into_iter().map(|(labels, points)| RangeSeries {
+            labels,
+            points: Cow::Owned(points),
+        });
         Ok(Value::Matrix(RangeVector {
             after,
             through,
-            series: series
-                .into_iter()
-                .map(|series| RangeSeries {
-                    labels: series.labels,
-                    points: Cow::Owned(series.points.to_vec()),
-                })
-                .collect(),
+            series: series.collect(),
+            one_name: false,
         }))
     }
 
-    /// Evaluates at every step of `span` and puts the elements of equal labels together into series.
-    fn steps(&self, expr: &Expr, span: Span, step: Duration) -> Result<Vec<Series>, EvalError> {
+    /// Evaluates at every step of `span` and puts the elements of equal labels together into series, sorted by them.
+    fn steps(&self, expr: &Expr, span: Span, step: Duration) -> Result<Vec<(Labels, Vec<Point>)>, EvalError> {
         // So many steps would be too much even if each gave but one sample: said at once, not after most of them.
         let steps = span.to.since(span.from).as_millis() / step.as_millis().max(1);
         if steps >= self.options.max_samples as u128 {
@@ -218,12 +228,8 @@ impl<'q> Evaluation<'q> {
             }
             time = next;
         }
-        let series = series.into_iter().map(|(labels, points)| Series {
-            labels,
-            points: points.into(),
-        });
-        let mut series: Vec<Series> = series.collect();
-        series.sort_by(|a, b| a.labels.cmp(&b.labels));
+        let mut series: Vec<_> = series.into_iter().collect();
+        series.sort_by(|(a, _), (b, _)| a.cmp(b));
         Ok(series)
     }
 }

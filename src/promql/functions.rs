@@ -71,24 +71,16 @@ const FUNCTIONS: &[(&str, Body)] = &[
         call.map(|_| now)
     }),
     // Dates, in UTC.
-    ("year", |call| dates::apply(call, |date| f64::from(date.year()))),
-    ("month", |call| dates::apply(call, |date| f64::from(date.month()))),
-    ("day_of_month", |call| {
-        dates::apply(call, |date| f64::from(date.day()))
-    }),
-    ("day_of_week", |call| {
-        dates::apply(call, |date| f64::from(date.weekday().to_sunday_zero_offset()))
-    }),
-    ("day_of_year", |call| {
-        dates::apply(call, |date| f64::from(date.day_of_year()))
-    }),
+    ("year", |call| dates::apply(call, |date| date.year)),
+    ("month", |call| dates::apply(call, |date| date.month)),
+    ("day_of_month", |call| dates::apply(call, |date| date.day)),
+    ("day_of_week", |call| dates::apply(call, |date| date.weekday)),
+    ("day_of_year", |call| dates::apply(call, |date| date.day_of_year)),
     ("days_in_month", |call| {
-        dates::apply(call, |date| f64::from(date.days_in_month()))
+        dates::apply(call, |date| date.days_in_month)
     }),
-    ("hour", |call| dates::apply(call, |date| f64::from(date.hour()))),
-    ("minute", |call| {
-        dates::apply(call, |date| f64::from(date.minute()))
-    }),
+    ("hour", |call| dates::apply(call, |date| date.hour)),
+    ("minute", |call| dates::apply(call, |date| date.minute)),
     // Labels.
     ("label_replace", labels::replace),
     ("label_join", labels::join),
@@ -202,18 +194,22 @@ fn sign(value: f64) -> f64 {
     }
 }
 
-/// The larger; NaN when either is.
+/// The larger; NaN when either is, unless the other is infinite and so the larger of any two.
 fn go_max(a: f64, b: f64) -> f64 {
-    if a.is_nan() || b.is_nan() {
+    if a == f64::INFINITY || b == f64::INFINITY {
+        f64::INFINITY
+    } else if a.is_nan() || b.is_nan() {
         f64::NAN
     } else {
         larger(a, b)
     }
 }
 
-/// The smaller; NaN when either is.
+/// The smaller; NaN when either is, unless the other is infinite and so the smaller of any two.
 fn go_min(a: f64, b: f64) -> f64 {
-    if a.is_nan() || b.is_nan() {
+    if a == f64::NEG_INFINITY || b == f64::NEG_INFINITY {
+        f64::NEG_INFINITY
+    } else if a.is_nan() || b.is_nan() {
         f64::NAN
     } else {
         smaller(a, b)
@@ -278,6 +274,8 @@ mod tests {
         assert_eq!(sign(-3.0), -1.0);
         assert!(sign(-0.0).is_sign_negative());
         assert!(sign(f64::NAN).is_nan());
-        assert!(go_max(1.0, f64::NAN).is_nan());
+        assert!(go_max(1.0, f64::NAN).is_nan() && go_max(f64::NEG_INFINITY, f64::NAN).is_nan());
+        assert_eq!(go_max(f64::NAN, f64::INFINITY), f64::INFINITY);
+        assert_eq!(go_min(f64::NEG_INFINITY, f64::NAN), f64::NEG_INFINITY);
     }
 }

@@ -155,22 +155,16 @@ fn rank_of(value: f64, buckets: &[Bucket], total: f64) -> f64 {
         bound: f64::NEG_INFINITY,
         count: 0.0,
     };
-    for (at, bucket) in buckets.iter().enumerate() {
-        // The first bucket begins at zero unless it lies below it.
-        if at == 0 && bucket.bound > 0.0 {
-            below.bound = 0.0;
-        }
+    // More than all there are it never is; NaN stays.
+    let limited = |rank: f64| if rank > total { total } else { rank };
+    for bucket in buckets {
         if below.bound >= value {
-            return below.count.min(total);
+            return limited(below.count);
         }
         if bucket.bound > value {
-            let rank = if below.bound == f64::NEG_INFINITY {
-                bucket.count
-            } else {
-                let share = (value - below.bound) / (bucket.bound - below.bound);
-                below.count + (bucket.count - below.count) * share
-            };
-            return rank.min(total);
+            // The first bucket has no lower bound in Prometheus 3.5, unlike in later versions: NaN.
+            let share = (value - below.bound) / (bucket.bound - below.bound);
+            return limited(below.count + (bucket.count - below.count) * share);
         }
         below = *bucket;
     }
@@ -224,7 +218,9 @@ mod tests {
     #[test]
     fn fractions_are_the_inverse_of_quantiles() {
         let all = || buckets(&[(1.0, 5.0), (2.0, 10.0), (f64::INFINITY, 10.0)]);
-        assert_eq!(bucket_fraction(0.0, 1.5, all()), 0.75);
+        assert_eq!(bucket_fraction(f64::NEG_INFINITY, 1.5, all()), 0.75);
+        assert_eq!(bucket_fraction(1.0, 1.5, all()), 0.25);
+        assert!(bucket_fraction(0.0, 1.5, all()).is_nan());
         assert_eq!(bucket_fraction(2.0, 1.0, all()), 0.0);
         assert!(bucket_fraction(f64::NAN, 1.0, all()).is_nan());
     }

@@ -1,6 +1,6 @@
 //! Functions on labels: `label_replace`, `label_join`, `absent`.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 
 use promql_parser::label::MatchOp;
 use promql_parser::parser::{Expr, VectorSelector};
@@ -8,7 +8,7 @@ use promql_parser::parser::{Expr, VectorSelector};
 use super::eval::unwrapped;
 use super::functions::Call;
 use super::regex::anchored;
-use super::value::{METRIC_NAME, Value, distinct};
+use super::value::{Value, distinct};
 use super::{Element, EvalError};
 use crate::model::Labels;
 
@@ -77,20 +77,14 @@ pub(super) fn absent<'a>(call: &Call<'a, '_>) -> Result<Value<'a>, EvalError> {
     Ok(Value::Vector(vec![Element { labels, value: 1.0 }]))
 }
 
-/// The labels with one `=` matcher and no other.
+/// The labels of `=` matchers, as Prometheus takes them: in the order written, another matcher of the label takes it
+/// away again, and it does not come back unless the first `=` follows.
 fn asked_for(selector: &VectorSelector) -> Labels {
-    let mut wanted: HashMap<&str, Option<&str>> = HashMap::new();
+    let mut wanted = Labels::empty();
+    let mut taken = HashSet::new();
     for matcher in &selector.matchers.matchers {
-        let value = matches!(matcher.op, MatchOp::Equal).then_some(&*matcher.value);
-        wanted
-            .entry(&matcher.name)
-            .and_modify(|known| *known = None)
-            .or_insert(value);
+        let equal = matches!(matcher.op, MatchOp::Equal) && taken.insert(&*matcher.name);
+        wanted = wanted.with(&matcher.name, if equal { &matcher.value } else { "" });
     }
-    wanted.remove(METRIC_NAME);
-    Labels::new(
-        wanted
-            .into_iter()
-            .filter_map(|(name, value)| Some((name, value?))),
-    )
+    wanted.nameless()
 }

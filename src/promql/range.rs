@@ -36,7 +36,11 @@ fn each<'a>(
             value,
         })
     });
-    distinct(elements.collect()).map(Value::Vector)
+    let elements = elements.collect();
+    if matrix.one_name {
+        return Ok(Value::Vector(elements));
+    }
+    distinct(elements).map(Value::Vector)
 }
 
 fn values(points: &[Point]) -> impl Iterator<Item = f64> {

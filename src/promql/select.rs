@@ -4,14 +4,16 @@
 //! a range query or a subquery takes. A step then cuts its window out of what was loaded.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::collections::HashMap;
+use std::ops::Range;
 use std::time::{Duration, SystemTime};
 
 use promql_parser::label::MatchOp as ParsedOp;
 use promql_parser::parser::{AtModifier, Expr, Offset, VectorSelector};
 
 use super::check::children;
-use super::value::{Point, RangeSeries, RangeVector, Series, window};
+use super::value::{Point, RangeSeries, RangeVector, Series, window_from};
 use super::{
     DEFAULT_LOOKBACK, EvalError, MatchOp, Matcher, Options, ParseError, SELECTS_EVERYTHING, Selector, Source,
 };
@@ -152,10 +154,25 @@ fn compile(selector: &VectorSelector, reach: Duration, is_range: bool) -> Result
     })
 }
 
+/// A series that was loaded.
+pub(super) struct Held {
+    series: Series,
+    /// Which of its points were looked at last.
+    looked_at: RefCell<Range<usize>>,
+}
+
+impl Held {
+    fn window(&self, after: Timestamp, through: Timestamp) -> &[Point] {
+        let mut looked_at = self.looked_at.borrow_mut();
+        *looked_at = window_from(&self.series.points, &looked_at, after, through);
+        self.series.points.get(looked_at.clone()).unwrap_or(&[])
+    }
+}
+
 /// The series of every selector of one expression, for one evaluation.
 pub(super) struct Loaded {
     /// By the selector's place in memory: the expression stays where it is while it is evaluated.
-    series: HashMap<*const VectorSelector, Vec<Series>>,
+    series: HashMap<*const VectorSelector, Vec<Held>>,
     lookback: Duration,
     /// How many points were loaded.
     pub(super) points: usize,
@@ -189,12 +206,16 @@ impl Loaded {
             if loaded.points > options.max_samples {
                 return Err(too_many(options.max_samples));
             }
-            loaded.series.insert(std::ptr::from_ref(node), series);
+            let held = series.into_iter().map(|series| Held {
+                series,
+                looked_at: RefCell::new(0..0),
+            });
+            loaded.series.insert(std::ptr::from_ref(node), held.collect());
         }
         Ok(loaded)
     }
 
-    fn of(&self, selector: &VectorSelector) -> &[Series] {
+    fn of(&self, selector: &VectorSelector) -> &[Held] {
         self.series
             .get(&std::ptr::from_ref(selector))
             .map_or(&[], Vec::as_slice)
@@ -207,10 +228,9 @@ impl Loaded {
         reference: Timestamp,
     ) -> impl Iterator<Item = (&'a Series, Point)> {
         let after = reference.minus(self.lookback);
-        self.of(selector).iter().filter_map(move |series| {
-            let points = &*series.points;
-            let newest = *points.get(window(points, after, reference))?.last()?;
-            (!is_stale(newest.value)).then_some((series, newest))
+        self.of(selector).iter().filter_map(move |held| {
+            let newest = *held.window(after, reference).last()?;
+            (!is_stale(newest.value)).then_some((&held.series, newest))
         })
     }
 
@@ -222,11 +242,10 @@ impl Loaded {
         reference: Timestamp,
     ) -> RangeVector<'_> {
         let after = reference.minus(range);
-        let series = self.of(selector).iter().filter_map(|series| {
-            let points = series.points.get(window(&series.points, after, reference));
-            let points = without_stale(points.unwrap_or(&[]));
+        let series = self.of(selector).iter().filter_map(|held| {
+            let points = without_stale(held.window(after, reference));
             (!points.is_empty()).then(|| RangeSeries {
-                labels: series.labels.clone(),
+                labels: held.series.labels.clone(),
                 points,
             })
         });
@@ -234,6 +253,7 @@ impl Loaded {
             after,
             through: reference,
             series: series.collect(),
+            one_name: selector.name.is_some(),
         }
     }
 }

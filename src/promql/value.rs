@@ -1,10 +1,11 @@
 //! What evaluations read and give.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
 use std::fmt;
 use std::ops::{Deref, Range};
 use std::sync::Arc;
+
+use hashbrown::HashSet;
 
 use super::EvalError;
 use crate::model::{Labels, Timestamp};
@@ -74,6 +75,29 @@ impl fmt::Debug for Points {
     }
 }
 
+/// The same from where the part before was: of times that go forward step by step it is found next to it.
+pub(super) fn window_from(
+    points: &[Point],
+    before: &Range<usize>,
+    after: Timestamp,
+    through: Timestamp,
+) -> Range<usize> {
+    let not_past = |place: usize, time: Timestamp| {
+        place <= points.len() && (place == 0 || points[place - 1].time <= time)
+    };
+    if !not_past(before.start, after) || !not_past(before.end, through) {
+        return window(points, after, through);
+    }
+    let forward = |mut place: usize, time: Timestamp| {
+        while points.get(place).is_some_and(|point| point.time <= time) {
+            place += 1;
+        }
+        place
+    };
+    let first = forward(before.start, after);
+    first..forward(before.end, through).max(first)
+}
+
 /// The part of rising points where `after < time <= through`.
 pub fn window(points: &[Point], after: Timestamp, through: Timestamp) -> Range<usize> {
     let first = points.partition_point(|point| point.time <= after);
@@ -130,6 +154,8 @@ pub(super) struct RangeVector<'a> {
     pub(super) through: Timestamp,
     /// Only series with at least one point in the window.
     pub(super) series: Vec<RangeSeries<'a>>,
+    /// Whether all have the same metric name, so that they are told apart without it.
+    pub(super) one_name: bool,
 }
 
 /// One series of a range vector, without stale markers.

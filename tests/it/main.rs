@@ -24,6 +24,9 @@ mod promql;
 /// Prometheus' HTTP API, asked by promtool.
 mod prometheus_api;
 
+/// The same answers as a real Prometheus, asked the same over the same series.
+mod conformance;
+
 /// Rule files of other projects, where they are present.
 mod rules;
 

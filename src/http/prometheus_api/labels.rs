@@ -9,7 +9,7 @@ use super::super::App;
 use super::super::error::ApiError;
 use super::json;
 use super::limits::Seen;
-use super::params::Params;
+use super::params::{Params, invalid};
 use crate::model::{Labels, Timestamp};
 use crate::promql::{MatchOp, Matcher, Options, Source};
 
@@ -76,7 +76,7 @@ async fn find<T: Send + 'static>(
     make: impl FnOnce(BTreeSet<Labels>) -> T + Send + 'static,
 ) -> Result<T, ApiError> {
     let (after, through) = params.time_range()?;
-    let mut selectors = params.selectors()?;
+    let mut selectors = params.selectors().map_err(|why| invalid("match[]", why))?;
     if selectors.is_empty() {
         let any = Matcher::new("__name__", MatchOp::NotEqual, "");
         selectors.push(any.into_iter().collect());

@@ -136,8 +136,8 @@ impl Params {
         Query::parse(text).map_err(|error| invalid("query", error))
     }
 
-    /// The selectors of `match[]`.
-    pub(super) fn selectors(&self) -> Result<Vec<Vec<Matcher>>, ApiError> {
+    /// The selectors of `match[]`. An error is what is wrong with one.
+    pub(super) fn selectors(&self) -> Result<Vec<Vec<Matcher>>, String> {
         self.all("match[]").map(selector).collect()
     }
 
@@ -172,20 +172,16 @@ impl Params {
     }
 }
 
-fn selector(text: &str) -> Result<Vec<Matcher>, ApiError> {
+fn selector(text: &str) -> Result<Vec<Matcher>, String> {
     match Query::parse(text) {
         Ok(query) => match query.plain_selector() {
             Some(matchers) => Ok(matchers.to_vec()),
-            None => Err(invalid(
-                "match[]",
-                format!("parse error: {text:?} is not a plain series selector"),
-            )),
+            None => Err(format!("parse error: {text:?} is not a plain series selector")),
         },
-        Err(error) if error.0.contains(promql::SELECTS_EVERYTHING) => Err(invalid(
-            "match[]",
-            "match[] must contain at least one non-empty matcher",
-        )),
-        Err(error) => Err(invalid("match[]", error)),
+        Err(error) if error.0.contains(promql::SELECTS_EVERYTHING) => {
+            Err("match[] must contain at least one non-empty matcher".to_owned())
+        }
+        Err(error) => Err(error.0),
     }
 }
 

@@ -102,7 +102,7 @@ impl Wanted {
             names: all("rule_name[]"),
             groups: all("rule_group[]"),
             files: all("file[]"),
-            selectors: params.selectors()?,
+            selectors: params.selectors().map_err(ApiError::bad_data)?,
         })
     }
 

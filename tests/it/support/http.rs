@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 
@@ -48,6 +48,11 @@ pub async fn get_with(url: &str, headers: &[(&str, &str)], limit: Duration) -> R
     send("GET", url, headers, limit).await
 }
 
+/// Posts a body once.
+pub async fn post_bytes(url: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Result<Response, String> {
+    send_body("POST", url, headers, body, Duration::from_secs(30)).await
+}
+
 /// Sends a request without a body, with headers and a limit.
 pub async fn send(
     method: &str,
@@ -55,12 +60,22 @@ pub async fn send(
     headers: &[(&str, &str)],
     limit: Duration,
 ) -> Result<Response, String> {
+    send_body(method, url, headers, Vec::new(), limit).await
+}
+
+async fn send_body(
+    method: &str,
+    url: &str,
+    headers: &[(&str, &str)],
+    body: Vec<u8>,
+    limit: Duration,
+) -> Result<Response, String> {
     let mut request = http::Request::builder().method(method).uri(url);
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
     let request = request
-        .body(Empty::<bytes::Bytes>::new())
+        .body(Full::new(bytes::Bytes::from(body)))
         .map_err(|e| format!("{url}: {e}"))?;
     let ask = async {
         // A client for each request: no connection outlives its peer's restart.

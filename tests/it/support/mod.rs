@@ -27,7 +27,7 @@ pub use cgroup::Cgroup;
 pub use disk::{SlowDisk, SmallDisk};
 pub use doctor::{Doctor, problems};
 pub use etcd::{Builder, EtcdCluster, Output};
-pub use http::{Response, get, send};
+pub use http::{Response, escape, get, post_bytes, send};
 pub use load::WriteLoad;
 pub use observe::{Observer, failures, shown, value};
 pub use peers::{Version, program};

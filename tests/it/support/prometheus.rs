@@ -32,17 +32,23 @@ impl Prometheus {
 
     /// Starts one of the peers with a configuration of the test's own. Ready, but it may not have scraped yet.
     pub async fn start_with(peer: &str, config: Value) -> Self {
+        Self::launch(peer, &config, &[]).await
+    }
+
+    /// Starts one with a configuration of its own, and more flags.
+    pub async fn launch(peer: &str, config: &Value, flags: &[&str]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         // JSON is YAML.
         let file = dir.path().join("prometheus.yml");
         std::fs::write(&file, config.to_string()).unwrap();
         for _ in 0..START_ATTEMPTS {
             let port = ports::free(1)[0];
-            let args = [
+            let mut args = vec![
                 format!("--config.file={}", file.display()),
                 format!("--web.listen-address=127.0.0.1:{port}"),
                 format!("--storage.tsdb.path={}", dir.path().join("data").display()),
             ];
+            args.extend(flags.iter().map(|flag| (*flag).to_owned()));
             let program = peers::program(peer, "prometheus");
             let mut process = Process::spawn(peer, &program, &args, &dir.path().join("log"));
             let ready = format!("http://127.0.0.1:{port}/-/ready");

@@ -13,7 +13,7 @@ use etcd_doctor::collect::{self, Collection};
 use etcd_doctor::cycle::{self, Cycle};
 use etcd_doctor::diagnosis::{self, Inputs};
 use etcd_doctor::http;
-use etcd_doctor::model::Batch;
+use etcd_doctor::model::{Batch, Labels};
 use etcd_doctor::promql::Query;
 use etcd_doctor::rules::convention::check_convention;
 use etcd_doctor::rules::{self, Evaluator, RuleSet, builtin};
@@ -32,15 +32,17 @@ const CYCLES: usize = 720;
 const MEASURED: usize = 200;
 const SCRAPES: usize = 300;
 
-pub async fn run(endpoints: &[String]) {
+/// Gives back etcd-doctor's own series of the cluster with their newest values.
+pub async fn run(endpoints: &[String]) -> Vec<(Labels, f64)> {
     loading();
     let shipped = load(builtin::FILES);
     let batches = observe(endpoints, &shipped).await;
-    cycle_of(&batches, shipped.clone());
+    let own = cycle_of(&batches, shipped.clone());
     pages(endpoints, shipped).await;
     if let Some(file) = std::env::var_os("MIXIN_RULES") {
         mixin(endpoints, Path::new(&file)).await;
     }
+    own
 }
 
 /// What a start and a one-shot diagnosis pay before they ask anybody.
@@ -115,7 +117,7 @@ async fn observe(endpoints: &[String], rules: &RuleSet) -> Vec<Batch> {
     batches
 }
 
-fn cycle_of(batches: &[Batch], rules: Arc<RuleSet>) {
+fn cycle_of(batches: &[Batch], rules: Arc<RuleSet>) -> Vec<(Labels, f64)> {
     let providers = cycle::providers();
     let mut store = Store::new(window(), rules.selectors());
     let mut evaluator = Evaluator::new(rules.clone());
@@ -152,6 +154,7 @@ fn cycle_of(batches: &[Batch], rules: Arc<RuleSet>) {
         "< 2 ms",
     );
     line("diagnosing: causes, evidence, coverage", &last(&diagnoses), "");
+    crate::side_by_side::newest(&store)
 }
 
 /// `/metrics` without a socket: the first scrape after a cycle, and further ones until the next.

@@ -1,10 +1,15 @@
 //! What a cycle, a page and the memory cost, measured on this machine against a real cluster of three and printed beside
 //! the budget of each.
 //!
+//! The evaluator is measured beside a real Prometheus as well, over the same series and expressions.
+//!
 //! `BENCH_SECONDS` sets how long the server's CPU time is watched; `MIXIN_RULES` names a rule file of etcd's mixin to
 //! evaluate as well.
 
 mod in_process;
+#[path = "../../tests/it/conformance/remote_write.rs"]
+mod remote_write;
+mod side_by_side;
 
 #[path = "../../tests/it/support/mod.rs"]
 mod support;
@@ -52,7 +57,8 @@ async fn main() {
     one_shot(&cluster).await;
     idle_cost(&mut doctor).await;
     drop(doctor);
-    in_process::run(&cluster.endpoints()).await;
+    let own = in_process::run(&cluster.endpoints()).await;
+    side_by_side::run(own).await;
 }
 
 /// `GET /metrics` as a scraper sends it, over a connection that it keeps.

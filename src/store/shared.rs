@@ -8,7 +8,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Instant;
 
 use super::Store;
-use crate::model::{Labels, Timestamp};
+use crate::model::Timestamp;
 use crate::promql::{Matcher, Series, Source};
 
 /// The label that tells clusters apart.
@@ -66,12 +66,6 @@ impl View {
             windows: windows.collect(),
             deadline,
         }
-    }
-
-    /// The labels of every series that all matchers match and that has a point where `after < time <= through`.
-    pub fn labels(&self, matchers: &[Matcher], after: Timestamp, through: Timestamp) -> Vec<Labels> {
-        let found = self.select(matchers, after, through);
-        found.into_iter().map(|series| series.labels).collect()
     }
 }
 

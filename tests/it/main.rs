@@ -27,6 +27,9 @@ mod prometheus_api;
 /// The same answers as a real Prometheus, asked the same over the same series.
 mod conformance;
 
+/// Input that nobody meant: mutated pages, rule files, templates and queries.
+mod hostile;
+
 /// Rule files of other projects, where they are present.
 mod rules;
 

@@ -213,7 +213,7 @@ fn ours(scrapes: Vec<data::Scrape>) -> Router {
     };
     let watched = Watched {
         clusters: vec![cluster],
-        rules_digest: String::new(),
+        ..Watched::default()
     };
     http::router(State {
         watched: watch::channel(Arc::new(watched)).1,

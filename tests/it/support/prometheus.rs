@@ -84,6 +84,11 @@ impl Prometheus {
         format!("http://127.0.0.1:{}", self.port)
     }
 
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
     /// `127.0.0.1:port`, as a target.
     pub fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)

@@ -1,0 +1,8 @@
+//! A member's metrics page.
+#![no_main]
+
+#[allow(dead_code)]
+#[path = "../../tests/it/hostile/entry.rs"]
+mod entry;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| entry::page(data));

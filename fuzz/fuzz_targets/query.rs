@@ -1,0 +1,8 @@
+//! The parameters of Prometheus' API.
+#![no_main]
+
+#[allow(dead_code)]
+#[path = "../../tests/it/hostile/entry.rs"]
+mod entry;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| entry::query(data));

@@ -7,6 +7,7 @@ mod ask;
 mod bundle;
 mod run;
 mod terminal;
+mod unit;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -36,7 +37,8 @@ Examples:
     etcd-doctor diagnose --server http://127.0.0.1:9379
   Check before use:
     etcd-doctor config check --config.file etcd-doctor.yaml
-    etcd-doctor rules check my-rules.yaml";
+    etcd-doctor rules check my-rules.yaml
+    etcd-doctor rules test my-tests.yaml";
 
 /// Finds out what is wrong with an etcd cluster.
 #[derive(Parser, Debug)]
@@ -72,7 +74,7 @@ enum Command {
         #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9379")]
         server: String,
     },
-    /// Check or list rules.
+    /// Check, test or list rules.
     #[command(subcommand)]
     Rules(RulesCommand),
     /// Check or show the configuration.
@@ -113,16 +115,18 @@ enum RulesCommand {
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
     },
-    /// Try rules on what was seen once: which alerts would have fired, when, and what is different from then.
+    /// Run unit tests of rules, in the format of `promtool test rules`; or, with --bundle, try rules on what was seen once:
+    /// which alerts would have fired, when, and what is different from then.
     #[command(
-        after_help = "A file takes the place of the bundle's file of the same name; others come on top. Without any, the rules of this version are tried. Rules that look back further than the bundle's first cycle see only what is in it."
+        after_help = "Exit status: 0 all passed, 1 one failed or could not be run; what differs goes to standard error.\n\
+                      With --bundle, a file takes the place of the bundle's file of the same name; others come on top. Without any, the rules of this version are tried. Rules that look back further than the bundle's first cycle see only what is in it."
     )]
     Test {
         /// A bundle of `diagnose --save`.
-        #[arg(long, value_name = "FILE", required = true)]
-        bundle: PathBuf,
-        /// Rule files to try.
-        #[arg(value_name = "FILE")]
+        #[arg(long, value_name = "FILE")]
+        bundle: Option<PathBuf>,
+        /// The files with the tests, to which the rule files that they name are relative; with --bundle, rule files to try.
+        #[arg(value_name = "FILE", required_unless_present = "bundle")]
         files: Vec<PathBuf>,
     },
     /// List the alerts of the rules in force.
@@ -363,6 +367,7 @@ mod tests {
             ("etcd-doctor diagnose --help", 0),
             ("etcd-doctor serve --nonsense", 2),
             ("etcd-doctor rules check", 2),
+            ("etcd-doctor rules test", 2),
             ("etcd-doctor nonsense", 2),
             ("etcd-doctor", 2),
             ("etcd-doctor --version", 0),

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 
 use super::ask::{self, Question, ask};
 use super::{
-    Cli, Command, ConfigCommand, Diagnose, Format, ListFormat, RulesCommand, UNKNOWN, bundle, terminal,
+    Cli, Command, ConfigCommand, Diagnose, Format, ListFormat, RulesCommand, UNKNOWN, bundle, terminal, unit,
 };
 use crate::app::{self, App};
 use crate::client::{Connection, TlsSettings, discover};
@@ -34,7 +34,14 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Diagnose(options) => (diagnose(*options).await, UNKNOWN),
         Command::Healthcheck { server } => (healthcheck(&server).await, FAILED),
         Command::Rules(RulesCommand::Check { files }) => (check_rules(&files), FAILED),
-        Command::Rules(RulesCommand::Test { bundle, files }) => (test_rules(&bundle, &files), FAILED),
+        Command::Rules(RulesCommand::Test {
+            bundle: Some(bundle),
+            files,
+        }) => (test_rules(&bundle, &files), FAILED),
+        Command::Rules(RulesCommand::Test { bundle: None, files }) => (
+            unit::test(&files).map(|good| if good { 0 } else { FAILED }),
+            FAILED,
+        ),
         Command::Rules(RulesCommand::List { output, file }) => {
             (list_rules(output, file.config_file).await, FAILED)
         }

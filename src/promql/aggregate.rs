@@ -3,12 +3,8 @@
 use std::cmp::Ordering;
 
 use hashbrown::HashMap;
-use promql_parser::parser::token::{
-    T_AVG, T_BOTTOMK, T_COUNT, T_COUNT_VALUES, T_GROUP, T_MAX, T_MIN, T_QUANTILE, T_STDDEV, T_STDVAR, T_SUM,
-    T_TOPK,
-};
-use promql_parser::parser::{AggregateExpr, LabelModifier};
 
+use super::ast::{self, Aggregate, Aggregation};
 use super::grouping::{Grouping, Groups, Places};
 use super::number::{decimal, larger, mean, quantile, smaller, sum, variance};
 use super::value::Value;
@@ -17,12 +13,12 @@ use crate::model::Labels;
 
 /// Applies the aggregation of `expr` to its evaluated operand.
 pub(super) fn apply(
-    expr: &AggregateExpr,
+    expr: &Aggregate,
     param: Option<Value<'_>>,
     elements: Vec<Element>,
     known: &mut KnownGroups,
 ) -> Result<Vec<Element>, EvalError> {
-    let grouping = grouping(expr.modifier.as_ref());
+    let grouping = grouping(&expr.grouping);
     let mut fold = |fold: &dyn Fn(&[f64]) -> f64| {
         let groups = known.split(&grouping, &elements);
         let folded = groups.map(|(labels, values)| Element {
@@ -31,23 +27,22 @@ pub(super) fn apply(
         });
         Ok(folded.collect())
     };
-    match expr.op.id() {
-        T_SUM => fold(&|all| sum(values(all))),
-        T_AVG => fold(&|all| mean(values(all))),
-        T_COUNT => fold(&|all| all.len() as f64),
-        T_GROUP => fold(&|_| 1.0),
-        T_MIN => fold(&|all| values(all).fold(f64::NAN, smaller)),
-        T_MAX => fold(&|all| values(all).fold(f64::NAN, larger)),
-        T_STDVAR => fold(&|all| variance(values(all))),
-        T_STDDEV => fold(&|all| variance(values(all)).sqrt()),
-        T_QUANTILE => {
+    match expr.op {
+        Aggregation::Sum => fold(&|all| sum(values(all))),
+        Aggregation::Avg => fold(&|all| mean(values(all))),
+        Aggregation::Count => fold(&|all| all.len() as f64),
+        Aggregation::Group => fold(&|_| 1.0),
+        Aggregation::Min => fold(&|all| values(all).fold(f64::NAN, smaller)),
+        Aggregation::Max => fold(&|all| values(all).fold(f64::NAN, larger)),
+        Aggregation::Stdvar => fold(&|all| variance(values(all))),
+        Aggregation::Stddev => fold(&|all| variance(values(all)).sqrt()),
+        Aggregation::Quantile => {
             let q = number(param)?;
             fold(&|all| quantile(q, all.to_vec()))
         }
-        T_TOPK => ranked(&grouping, number(param)?, elements, |a, b| b.partial_cmp(&a)),
-        T_BOTTOMK => ranked(&grouping, number(param)?, elements, |a, b| a.partial_cmp(&b)),
-        T_COUNT_VALUES => count_values(&grouping, param, elements),
-        _ => Err(EvalError(format!("the aggregation {} is not supported", expr.op))),
+        Aggregation::Topk => ranked(&grouping, number(param)?, elements, |a, b| b.partial_cmp(&a)),
+        Aggregation::Bottomk => ranked(&grouping, number(param)?, elements, |a, b| a.partial_cmp(&b)),
+        Aggregation::CountValues => count_values(&grouping, param, elements),
     }
 }
 
@@ -55,11 +50,11 @@ fn values(values: &[f64]) -> impl Iterator<Item = f64> {
     values.iter().copied()
 }
 
-fn grouping(modifier: Option<&LabelModifier>) -> Grouping<'_> {
-    match modifier {
-        Some(LabelModifier::Include(labels)) => Grouping::by(&labels.labels),
-        Some(LabelModifier::Exclude(labels)) => Grouping::without(&labels.labels),
-        None => Grouping::by(&[]),
+fn grouping(written: &ast::Grouping) -> Grouping<'_> {
+    if written.without {
+        Grouping::without(&written.labels)
+    } else {
+        Grouping::by(&written.labels)
     }
 }
 

@@ -2,19 +2,14 @@
 
 use std::collections::HashSet;
 
-use promql_parser::parser::token::{
-    T_ADD, T_ATAN2, T_DIV, T_EQLC, T_GTE, T_GTR, T_LAND, T_LOR, T_LSS, T_LTE, T_LUNLESS, T_MOD, T_MUL, T_NEQ,
-    T_POW, T_SUB, TokenId,
-};
-use promql_parser::parser::{BinModifier, BinaryExpr, LabelModifier, VectorMatchCardinality};
-
+use super::ast::{self, Binary, Many, Operator};
 use super::grouping::{Grouping, Groups};
 use super::value::{Value, distinct};
 use super::{Element, EvalError};
 use crate::model::Labels;
 
 /// What an operator does with two numbers.
-enum Operator {
+enum Computation {
     Arithmetic(fn(f64, f64) -> f64),
     Comparison(fn(f64, f64) -> bool),
 }
@@ -27,26 +22,22 @@ enum SetOperator {
 }
 
 /// Applies the operator of `expr` to its evaluated operands.
-pub(super) fn apply<'a>(
-    expr: &BinaryExpr,
-    left: Value<'a>,
-    right: Value<'a>,
-) -> Result<Value<'a>, EvalError> {
-    let default = BinModifier::default();
-    let modifier = expr.modifier.as_ref().unwrap_or(&default);
-    let matching = Matching::new(modifier);
-    if let (Value::Vector(left), Value::Vector(right), Some(set)) =
-        (&left, &right, set_operator(expr.op.id()))
-    {
+pub(super) fn apply<'a>(expr: &Binary, left: Value<'a>, right: Value<'a>) -> Result<Value<'a>, EvalError> {
+    let matching = Matching::new(&expr.matching);
+    if let (Value::Vector(left), Value::Vector(right), Some(set)) = (&left, &right, set_operator(expr.op)) {
         return Ok(Value::Vector(matching.combine(&set, left, right)));
     }
-    let operator = operator(expr.op.id())
-        .ok_or_else(|| EvalError(format!("the operator {} is not supported here", expr.op)))?;
-    let bool = modifier.return_bool;
+    let operator = computation(expr.op).ok_or_else(|| {
+        EvalError(format!(
+            "the operator {} takes instant vectors only",
+            expr.op.text()
+        ))
+    })?;
+    let bool = expr.bool;
     match (left, right) {
         (Value::Scalar(left), Value::Scalar(right)) => Ok(Value::Scalar(match operator {
-            Operator::Arithmetic(compute) => compute(left, right),
-            Operator::Comparison(holds) => f64::from(u8::from(holds(left, right))),
+            Computation::Arithmetic(compute) => compute(left, right),
+            Computation::Comparison(holds) => f64::from(u8::from(holds(left, right))),
         })),
         (Value::Vector(elements), Value::Scalar(scalar)) => {
             with_scalar(&operator, bool, elements, |value| (value, scalar)).map(Value::Vector)
@@ -59,43 +50,43 @@ pub(super) fn apply<'a>(
         }
         (left, right) => Err(EvalError(format!(
             "the operator {} does not take a {} and a {}",
-            expr.op,
+            expr.op.text(),
             left.kind(),
             right.kind()
         ))),
     }
 }
 
-fn set_operator(id: TokenId) -> Option<SetOperator> {
-    match id {
-        T_LAND => Some(SetOperator::And),
-        T_LOR => Some(SetOperator::Or),
-        T_LUNLESS => Some(SetOperator::Unless),
+fn set_operator(op: Operator) -> Option<SetOperator> {
+    match op {
+        Operator::And => Some(SetOperator::And),
+        Operator::Or => Some(SetOperator::Or),
+        Operator::Unless => Some(SetOperator::Unless),
         _ => None,
     }
 }
 
-fn operator(id: TokenId) -> Option<Operator> {
-    use Operator::{Arithmetic, Comparison};
-    Some(match id {
-        T_ADD => Arithmetic(|a, b| a + b),
-        T_SUB => Arithmetic(|a, b| a - b),
-        T_MUL => Arithmetic(|a, b| a * b),
-        T_DIV => Arithmetic(|a, b| a / b),
-        T_MOD => Arithmetic(|a, b| a % b),
-        T_POW => Arithmetic(f64::powf),
-        T_ATAN2 => Arithmetic(f64::atan2),
-        T_EQLC => Comparison(|a, b| a == b),
-        T_NEQ => Comparison(|a, b| a != b),
-        T_GTR => Comparison(|a, b| a > b),
-        T_LSS => Comparison(|a, b| a < b),
-        T_GTE => Comparison(|a, b| a >= b),
-        T_LTE => Comparison(|a, b| a <= b),
-        _ => return None,
+fn computation(op: Operator) -> Option<Computation> {
+    use Computation::{Arithmetic, Comparison};
+    Some(match op {
+        Operator::Add => Arithmetic(|a, b| a + b),
+        Operator::Subtract => Arithmetic(|a, b| a - b),
+        Operator::Multiply => Arithmetic(|a, b| a * b),
+        Operator::Divide => Arithmetic(|a, b| a / b),
+        Operator::Modulo => Arithmetic(|a, b| a % b),
+        Operator::Power => Arithmetic(f64::powf),
+        Operator::Atan2 => Arithmetic(f64::atan2),
+        Operator::Equal => Comparison(|a, b| a == b),
+        Operator::NotEqual => Comparison(|a, b| a != b),
+        Operator::Greater => Comparison(|a, b| a > b),
+        Operator::Less => Comparison(|a, b| a < b),
+        Operator::GreaterOrEqual => Comparison(|a, b| a >= b),
+        Operator::LessOrEqual => Comparison(|a, b| a <= b),
+        Operator::And | Operator::Or | Operator::Unless => return None,
     })
 }
 
-impl Operator {
+impl Computation {
     /// The result for one pair, or none when a comparison filters it out. A filter keeps `kept`.
     fn apply(&self, bool: bool, (left, right): (f64, f64), kept: f64) -> Option<f64> {
         match self {
@@ -112,7 +103,7 @@ impl Operator {
 }
 
 fn with_scalar(
-    operator: &Operator,
+    operator: &Computation,
     bool: bool,
     elements: Vec<Element>,
     operands: impl Fn(f64) -> (f64, f64),
@@ -137,25 +128,24 @@ struct Matching<'a> {
     labels: Vec<&'a str>,
     /// The labels that must be equal for a match.
     grouping: Grouping<'a>,
-    card: &'a VectorMatchCardinality,
+    many: Many,
+    /// Taken over from the "one" side.
+    include: &'a [String],
 }
 
 impl<'a> Matching<'a> {
-    fn new(modifier: &'a BinModifier) -> Self {
-        let (on, labels) = match &modifier.matching {
-            Some(LabelModifier::Include(labels)) => (true, labels.labels.as_slice()),
-            Some(LabelModifier::Exclude(labels)) => (false, labels.labels.as_slice()),
-            None => (false, [].as_slice()),
-        };
+    fn new(written: &'a ast::Matching) -> Self {
+        let labels = &written.labels;
         Self {
-            on,
+            on: written.on,
             labels: labels.iter().map(String::as_str).collect(),
-            grouping: if on {
+            grouping: if written.on {
                 Grouping::by(labels)
             } else {
                 Grouping::without(labels)
             },
-            card: &modifier.card,
+            many: written.many,
+            include: &written.include,
         }
     }
 
@@ -191,7 +181,7 @@ impl<'a> Matching<'a> {
     /// group on the other side.
     fn pair(
         &self,
-        operator: &Operator,
+        operator: &Computation,
         bool: bool,
         left: Vec<Element>,
         right: Vec<Element>,
@@ -199,7 +189,7 @@ impl<'a> Matching<'a> {
         if left.is_empty() || right.is_empty() {
             return Ok(Vec::new());
         }
-        let swapped = matches!(self.card, VectorMatchCardinality::OneToMany(_));
+        let swapped = self.many == Many::Right;
         let (many, one) = if swapped { (&right, &left) } else { (&left, &right) };
         let partners = self.partners(one, if swapped { "left" } else { "right" })?;
         let mut matched = Groups::new(&self.grouping);
@@ -218,7 +208,7 @@ impl<'a> Matching<'a> {
                 continue;
             };
             let labels = self.result_labels(element, partner, operator.drops_name(bool));
-            if *self.card == VectorMatchCardinality::OneToOne {
+            if self.many == Many::Neither {
                 if !matched.entry(&element.labels, || ()).1 {
                     return Err(EvalError(
                         "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)"
@@ -258,15 +248,14 @@ impl<'a> Matching<'a> {
         if drop_name {
             labels = labels.nameless();
         }
-        match self.card {
-            VectorMatchCardinality::OneToOne if self.on => labels.only(&self.labels),
-            VectorMatchCardinality::OneToOne if self.labels.is_empty() => labels,
-            VectorMatchCardinality::OneToOne => labels.without(&self.labels),
-            VectorMatchCardinality::ManyToOne(extra) | VectorMatchCardinality::OneToMany(extra) => extra
-                .labels
+        match self.many {
+            Many::Neither if self.on => labels.only(&self.labels),
+            Many::Neither if self.labels.is_empty() => labels,
+            Many::Neither => labels.without(&self.labels),
+            Many::Left | Many::Right => self
+                .include
                 .iter()
                 .fold(labels, |labels, name| labels.with(name, one.labels.get(name))),
-            VectorMatchCardinality::ManyToMany => labels,
         }
     }
 }

@@ -5,9 +5,9 @@ use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
 use hashbrown::HashMap;
-use promql_parser::parser::{AggregateExpr, Call as ParsedCall, Expr, SubqueryExpr, VectorSelector};
 
 use super::aggregate::KnownGroups;
+use super::ast::{self, Expr, Subquery, VectorSelector};
 use super::functions::{self, Call};
 use super::select::{Loaded, Span, reference, too_many};
 use super::value::{Point, RangeSeries, RangeVector, Series, Value, distinct};
@@ -58,7 +58,7 @@ struct Evaluation<'q> {
     /// Points loaded and made so far.
     spent: Cell<usize>,
     /// What each aggregation knows of its groups, by its place in the expression.
-    groups: RefCell<HashMap<*const AggregateExpr, KnownGroups>>,
+    groups: RefCell<HashMap<*const ast::Aggregate, KnownGroups>>,
 }
 
 impl<'q> Evaluation<'q> {
@@ -94,19 +94,15 @@ impl<'q> Evaluation<'q> {
             return Err(EvalError("query timed out in expression evaluation".to_owned()));
         }
         match expr {
-            Expr::NumberLiteral(number) => Ok(Value::Scalar(number.val)),
-            Expr::StringLiteral(string) => Ok(Value::String(string.val.clone())),
-            Expr::Paren(paren) => self.value(&paren.expr, at),
-            Expr::Unary(unary) => negated(self.value(&unary.expr, at)?),
-            Expr::VectorSelector(selector) => Ok(Value::Vector(self.select(selector, at))),
-            Expr::MatrixSelector(selector) => {
-                let (pinned, offset) = (selector.vs.at.as_ref(), selector.vs.offset.as_ref());
-                let time = reference(pinned, offset, at, self.query);
-                Ok(Value::Matrix(self.loaded.range(
-                    &selector.vs,
-                    selector.range,
-                    time,
-                )))
+            Expr::Number(number) => Ok(Value::Scalar(*number)),
+            Expr::String(text) => Ok(Value::String(text.clone())),
+            Expr::Paren(inner) => self.value(inner, at),
+            Expr::Negation(inner) => negated(self.value(inner, at)?),
+            Expr::Vector(selector) => Ok(Value::Vector(self.select(selector, at))),
+            Expr::Matrix(selector) => {
+                let time = reference(selector.vector.place, at, self.query);
+                let range = self.loaded.range(&selector.vector, selector.range, time);
+                Ok(Value::Matrix(range))
             }
             Expr::Subquery(subquery) => self.subquery(subquery, at),
             Expr::Call(call) => self.call(call, at),
@@ -121,15 +117,14 @@ impl<'q> Evaluation<'q> {
                 aggregate::apply(aggregate, param, elements, known).map(Value::Vector)
             }
             Expr::Binary(binary) => {
-                let (left, right) = (self.value(&binary.lhs, at)?, self.value(&binary.rhs, at)?);
+                let (left, right) = (self.value(&binary.left, at)?, self.value(&binary.right, at)?);
                 binary::apply(binary, left, right)
             }
-            Expr::Extension(_) => Err(EvalError("extensions of PromQL are not supported".to_owned())),
         }
     }
 
     fn select(&self, selector: &VectorSelector, at: Timestamp) -> Vec<Element> {
-        let time = reference(selector.at.as_ref(), selector.offset.as_ref(), at, self.query);
+        let time = reference(selector.place, at, self.query);
         let newest = self.loaded.newest(selector, time);
         newest
             .map(|(series, point)| Element {
@@ -139,16 +134,16 @@ impl<'q> Evaluation<'q> {
             .collect()
     }
 
-    fn call(&self, call: &ParsedCall, at: Timestamp) -> Result<Value<'_>, EvalError> {
-        let name = call.func.name;
-        if let ("timestamp", Some(arg)) = (name, call.args.args.first())
-            && let Expr::VectorSelector(selector) = unwrapped(arg)
+    fn call(&self, call: &ast::Call, at: Timestamp) -> Result<Value<'_>, EvalError> {
+        let name = call.name;
+        if let ("timestamp", Some(arg)) = (name, call.args.first())
+            && let Expr::Vector(selector) = arg.unwrapped()
         {
             return self.timestamps(selector, at).map(Value::Vector);
         }
         let body = functions::find(name)
             .ok_or_else(|| EvalError(format!("the function {name} is not supported")))?;
-        let exprs = &call.args.args;
+        let exprs = &call.args;
         let args = exprs
             .iter()
             .map(|arg| self.value(arg, at))
@@ -163,7 +158,7 @@ impl<'q> Evaluation<'q> {
 
     /// `timestamp()` of a plain selector: when the samples themselves were taken.
     fn timestamps(&self, selector: &VectorSelector, at: Timestamp) -> Result<Vec<Element>, EvalError> {
-        let time = reference(selector.at.as_ref(), selector.offset.as_ref(), at, self.query);
+        let time = reference(selector.place, at, self.query);
         let newest = self.loaded.newest(selector, time);
         let elements = newest.map(|(series, point)| Element {
             labels: series.labels.nameless(),
@@ -173,8 +168,8 @@ impl<'q> Evaluation<'q> {
     }
 
     /// The inner expression at every multiple of the step in the window.
-    fn subquery(&self, subquery: &SubqueryExpr, at: Timestamp) -> Result<Value<'_>, EvalError> {
-        let through = reference(subquery.at.as_ref(), subquery.offset.as_ref(), at, self.query);
+    fn subquery(&self, subquery: &Subquery, at: Timestamp) -> Result<Value<'_>, EvalError> {
+        let through = reference(subquery.place, at, self.query);
         let after = through.minus(subquery.range);
         let step = subquery.step.unwrap_or(self.options.subquery_step);
         let step_millis = i64::try_from(step.as_millis()).unwrap_or(i64::MAX).max(1);
@@ -232,15 +227,6 @@ impl<'q> Evaluation<'q> {
         series.sort_by(|(a, _), (b, _)| a.cmp(b));
         Ok(series)
     }
-}
-
-/// The expression inside any parentheses.
-pub(super) fn unwrapped(expr: &Expr) -> &Expr {
-    let mut inner = expr;
-    while let Expr::Paren(paren) = inner {
-        inner = &paren.expr;
-    }
-    inner
 }
 
 fn vector(value: Value<'_>) -> Result<Vec<Element>, EvalError> {

@@ -1,7 +1,6 @@
 //! The table of functions, and those that work on one element at a time.
 
-use promql_parser::parser::Expr;
-
+use super::ast::Expr;
 use super::number::{larger, smaller};
 use super::value::{RangeVector, Value, distinct};
 use super::{Element, EvalError, dates, histogram, labels, range};
@@ -12,7 +11,7 @@ pub(super) struct Call<'a, 'e> {
     pub(super) name: &'static str,
     pub(super) args: Vec<Value<'a>>,
     /// The arguments as written, for `absent`, which reads their matchers.
-    pub(super) exprs: &'e [Box<Expr>],
+    pub(super) exprs: &'e [Expr],
     /// The time of the evaluation.
     pub(super) at: Timestamp,
 }
@@ -118,6 +117,12 @@ const FUNCTIONS: &[(&str, Body)] = &[
     ("quantile_over_time", range::quantile),
     ("last_over_time", range::last),
 ];
+
+/// The names of all functions.
+#[cfg(test)]
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    FUNCTIONS.iter().map(|(name, _)| *name)
+}
 
 /// The function of this name.
 pub(super) fn find(name: &str) -> Option<Body> {

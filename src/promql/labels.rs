@@ -2,14 +2,11 @@
 
 use std::collections::HashSet;
 
-use promql_parser::label::MatchOp;
-use promql_parser::parser::{Expr, VectorSelector};
-
-use super::eval::unwrapped;
+use super::ast::{Expr, VectorSelector};
 use super::functions::Call;
 use super::regex::anchored;
 use super::value::{Value, distinct};
-use super::{Element, EvalError};
+use super::{Element, EvalError, MatchOp};
 use crate::model::Labels;
 
 /// `label_replace(v, dst, replacement, src, regex)`
@@ -69,9 +66,9 @@ pub(super) fn absent<'a>(call: &Call<'a, '_>) -> Result<Value<'a>, EvalError> {
     if found {
         return Ok(Value::Vector(Vec::new()));
     }
-    let labels = match call.exprs.first().map(|expr| unwrapped(expr)) {
-        Some(Expr::VectorSelector(selector)) => asked_for(selector),
-        Some(Expr::MatrixSelector(selector)) => asked_for(&selector.vs),
+    let labels = match call.exprs.first().map(Expr::unwrapped) {
+        Some(Expr::Vector(selector)) => asked_for(selector),
+        Some(Expr::Matrix(selector)) => asked_for(&selector.vector),
         _ => Labels::empty(),
     };
     Ok(Value::Vector(vec![Element { labels, value: 1.0 }]))
@@ -82,9 +79,9 @@ pub(super) fn absent<'a>(call: &Call<'a, '_>) -> Result<Value<'a>, EvalError> {
 fn asked_for(selector: &VectorSelector) -> Labels {
     let mut wanted = Labels::empty();
     let mut taken = HashSet::new();
-    for matcher in &selector.matchers.matchers {
-        let equal = matches!(matcher.op, MatchOp::Equal) && taken.insert(&*matcher.name);
-        wanted = wanted.with(&matcher.name, if equal { &matcher.value } else { "" });
+    for matcher in &selector.matchers {
+        let equal = matcher.op == MatchOp::Equal && taken.insert(&*matcher.label);
+        wanted = wanted.with(&matcher.label, if equal { &matcher.value } else { "" });
     }
     wanted.nameless()
 }

@@ -3,7 +3,9 @@
 //!
 //! | file | subject |
 //! |---|---|
-//! | `check` | refuses what Prometheus 3.5 refuses and what is not supported here |
+//! | `lex`, `literal`, `duration` | the words of an expression, and what they stand for |
+//! | `parse`, `types` | the grammar, and whether operands fit: refuses what Prometheus 3.5 refuses |
+//! | `ast` | the tree that they give |
 //! | `matcher`, `regex` | conditions on labels; RE2 expressions as Rust understands them |
 //! | `select` | which series and points each selector of an expression needs |
 //! | `eval` | walks the expression |
@@ -11,29 +13,39 @@
 //! | `functions` | the table of functions; `range`, `histogram`, `labels`, `dates` hold the larger families |
 
 mod aggregate;
+mod ast;
 mod binary;
-mod check;
+#[cfg(test)]
+mod covered;
 mod dates;
+mod display;
+pub mod duration;
 mod eval;
 mod functions;
 mod grouping;
 mod histogram;
 mod labels;
+mod lex;
+mod literal;
 mod matcher;
 mod number;
+mod parse;
 mod range;
 mod regex;
 mod select;
+mod types;
 mod value;
 
+pub use literal::quote;
 pub use matcher::{MatchOp, Matcher};
-pub use number::{format_bound, format_general};
+pub use number::{format_bound, format_exponential, format_general};
+pub use parse::series_labels;
 pub use value::{Element, Point, Points, QueryValue, Series, window};
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use promql_parser::parser::{Expr, value::ValueType};
+use ast::Expr;
 
 use crate::model::{Labels, Timestamp};
 
@@ -125,10 +137,10 @@ impl Query {
     /// Parses an expression and refuses what Prometheus 3.5 refuses and what is not supported here.
     ///
     /// # Errors
-    /// In words, with what was found and, where it can be told, the position.
+    /// `line:column: parse error: reason`, as Prometheus says it; lines and columns of the expression, from 1.
     pub fn parse(text: &str) -> Result<Self, ParseError> {
-        let expr = check::parse(text)?;
-        let selectors = select::selectors(&expr)?;
+        let expr = parse::parse(text)?;
+        let selectors = select::selectors(&expr);
         Ok(Self {
             text: text.to_owned(),
             expr: Arc::new(expr),
@@ -148,12 +160,7 @@ impl Query {
 
     /// What kind of value it gives.
     pub fn kind(&self) -> ValueKind {
-        match self.expr.value_type() {
-            ValueType::Scalar => ValueKind::Scalar,
-            ValueType::String => ValueKind::String,
-            ValueType::Vector => ValueKind::Vector,
-            ValueType::Matrix => ValueKind::Matrix,
-        }
+        self.expr.kind()
     }
 
     /// Every selector in it: what the window must keep for it.
@@ -164,13 +171,24 @@ impl Query {
     /// The matchers, when the expression is one plain instant selector, as the `match[]` of Prometheus' API is.
     pub fn plain_selector(&self) -> Option<&[Matcher]> {
         match (&*self.expr, &*self.selectors) {
-            (Expr::VectorSelector(written), [selector])
-                if written.offset.is_none() && written.at.is_none() =>
+            (Expr::Vector(written), [selector])
+                if written.place.offset == 0 && written.place.at.is_none() =>
             {
                 Some(&selector.matchers)
             }
             _ => None,
         }
+    }
+
+    /// The same with `@ at` on every selector and subquery that has none, so that it gives the same whenever it is
+    /// evaluated. None when a function in it reads the time itself.
+    pub fn pinned(&self, at: Timestamp) -> Option<Self> {
+        let mut expr = Expr::clone(&self.expr);
+        expr.pin(ast::At::Time(at)).then(|| Self {
+            text: self.text.clone(),
+            selectors: select::selectors(&expr),
+            expr: Arc::new(expr),
+        })
     }
 
     /// Its value at one time.

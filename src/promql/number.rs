@@ -171,6 +171,20 @@ pub fn format_general(value: f64) -> String {
     format!("{mantissa}e{sign}{:02}", exponent.abs())
 }
 
+/// A number with an exponent of at least two digits, as Go's shortest `%e` (or `%E`) prints it.
+pub fn format_exponential(value: f64, letter: char) -> String {
+    if !value.is_finite() {
+        return decimal(value);
+    }
+    let scientific = format!("{value:e}");
+    let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
+    let (sign, exponent) = match exponent.strip_prefix('-') {
+        Some(exponent) => ('-', exponent),
+        None => ('+', exponent),
+    };
+    format!("{mantissa}{letter}{sign}{exponent:0>2}")
+}
+
 /// A histogram's bound as Prometheus 3 writes it into `le`, and a summary's into `quantile`: always a float.
 pub fn format_bound(bound: f64) -> String {
     let mut text = format_general(bound);
@@ -228,6 +242,12 @@ mod tests {
         ] {
             assert_eq!(format_general(value), text);
         }
+    }
+
+    #[test]
+    fn exponents_have_two_digits_at_least() {
+        let shown = [6.0, 12.0, -0.25, 1e100, 0.0, f64::INFINITY].map(|value| format_exponential(value, 'E'));
+        assert_eq!(shown, ["6E+00", "1.2E+01", "-2.5E-01", "1E+100", "0E+00", "+Inf"]);
     }
 
     #[test]

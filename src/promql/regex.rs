@@ -14,6 +14,19 @@ use super::ParseError;
 /// RE2's bound on a counted repetition.
 const MAX_REPEAT: u32 = 1000;
 
+/// Unicode's categories as RE2 spells them.
+const CATEGORIES: [&str; 37] = [
+    "C", "Cc", "Cf", "Co", "Cs", "L", "Ll", "Lm", "Lo", "Lt", "Lu", "M", "Mc", "Me", "Mn", "N", "Nd", "Nl",
+    "No", "P", "Pc", "Pd", "Pe", "Pf", "Pi", "Po", "Ps", "S", "Sc", "Sk", "Sm", "So", "Z", "Zl", "Zp", "Zs",
+    "Any",
+];
+
+/// The classes that stand between `[:` and `:]`.
+const POSIX: [&str; 14] = [
+    "alnum", "alpha", "ascii", "blank", "cntrl", "digit", "graph", "lower", "print", "punct", "space",
+    "upper", "word", "xdigit",
+];
+
 /// Compiles an expression so that it matches a whole value, and `.` matches a line break too, as in Prometheus 3.
 pub(super) fn anchored(written: &str) -> Result<Regex, ParseError> {
     let refuse = |why: String| ParseError(format!("cannot use the regular expression {written:?}: {why}"));
@@ -102,7 +115,6 @@ impl<'a> Translator<'a> {
             'S' => self.out.push_str(r"[^\t\n\f\r ]"),
             'b' => self.out.push_str(r"(?-u:\b)"),
             'Q' => self.quoted(),
-            'E' => {}
             other => self.other_escape(other)?,
         }
         Ok(())
@@ -123,27 +135,97 @@ impl<'a> Translator<'a> {
     /// An escape that is the same inside and outside of classes.
     fn other_escape(&mut self, escaped: char) -> Result<(), String> {
         match escaped {
-            'a' | 'f' | 't' | 'n' | 'r' | 'v' | 'x' | 'p' | 'P' | 'A' | 'z' => {
+            'a' | 'f' | 't' | 'n' | 'r' | 'v' | 'A' | 'z' => {
                 self.out.push('\\');
                 self.out.push(escaped);
-                // `\x{…}` and `\p{…}` are not repetitions.
-                if matches!(escaped, 'x' | 'p' | 'P') && self.rest.next_if_eq(&'{').is_some() {
-                    self.out.push('{');
-                    for inner in self.rest.by_ref() {
-                        self.out.push(inner);
-                        if inner == '}' {
-                            break;
-                        }
-                    }
-                }
                 Ok(())
             }
-            punctuation if punctuation.is_ascii_punctuation() => {
-                self.out.push_str(&regex::escape(&punctuation.to_string()));
+            'x' => self.hexadecimal(),
+            'p' | 'P' => self.property(escaped == 'P'),
+            '0'..='7' => self.octal(escaped),
+            plain if plain.is_ascii() && !plain.is_ascii_alphanumeric() => {
+                self.literal(plain);
                 Ok(())
             }
             other => Err(format!(r"the escape \{other} is not supported")),
         }
+    }
+
+    /// A letter that stands for itself, also in a class.
+    fn literal(&mut self, letter: char) {
+        self.out.push_str(&format!(r"\x{{{:x}}}", u32::from(letter)));
+    }
+
+    /// After `\x`: two digits, or any number of them in braces.
+    fn hexadecimal(&mut self) -> Result<(), String> {
+        let braced = self.rest.next_if_eq(&'{').is_some();
+        let digits: String = if braced {
+            let inner: String = self.rest.clone().take_while(|c| *c != '}').collect();
+            for _ in 0..=inner.chars().count() {
+                self.rest.next();
+            }
+            inner
+        } else {
+            (0..2).filter_map(|_| self.rest.next()).collect()
+        };
+        let digits_only = (if braced {
+            !digits.is_empty()
+        } else {
+            digits.len() == 2
+        }) && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let letter = u32::from_str_radix(&digits, 16).ok().and_then(char::from_u32);
+        let letter = letter.filter(|_| digits_only);
+        self.literal(letter.ok_or_else(|| format!(r"\x{digits} is no character"))?);
+        Ok(())
+    }
+
+    /// After a backslash and `first`: an octal number. A digit alone would refer back to a group, which RE2 cannot.
+    fn octal(&mut self, first: char) -> Result<(), String> {
+        let mut digits = String::from(first);
+        while digits.len() < 3
+            && let Some(digit) = self.rest.next_if(|c| ('0'..='7').contains(c))
+        {
+            digits.push(digit);
+        }
+        let letter = u32::from_str_radix(&digits, 8).ok().and_then(char::from_u32);
+        match letter.filter(|_| digits.len() > 1 || first == '0') {
+            Some(letter) => {
+                self.literal(letter);
+                Ok(())
+            }
+            None => Err(format!(
+                r"the escape \{first} refers to a group, which RE2 cannot"
+            )),
+        }
+    }
+
+    /// After `\p` or `\P`: a category or a script, in exactly its own spelling.
+    fn property(&mut self, mut negated: bool) -> Result<(), String> {
+        let name: String = if self.rest.next_if_eq(&'{').is_some() {
+            negated ^= self.rest.next_if_eq(&'^').is_some();
+            let inner: String = self.rest.clone().take_while(|c| *c != '}').collect();
+            for _ in 0..=inner.chars().count() {
+                self.rest.next();
+            }
+            inner
+        } else {
+            self.rest.next().into_iter().collect()
+        };
+        let letter = if negated { 'P' } else { 'p' };
+        if CATEGORIES.contains(&&*name) {
+            self.out.push_str(&format!(r"\{letter}{{{name}}}"));
+            return Ok(());
+        }
+        // Rust takes scripts in any spelling and by their short names, too.
+        let spelt = name.split('_').all(|word| {
+            let mut letters = word.chars();
+            letters.next().is_some_and(|c| c.is_ascii_uppercase()) && letters.all(|c| c.is_ascii_alphabetic())
+        });
+        if !spelt || name.starts_with("Is") {
+            return Err(format!(r"\{letter}{{{name}}} is no category or script"));
+        }
+        self.out.push_str(&format!(r"\{letter}{{Script={name}}}"));
+        Ok(())
     }
 
     /// After `(`: passes named groups on and refuses flags that RE2 does not have.
@@ -153,6 +235,11 @@ impl<'a> Translator<'a> {
             return Ok(());
         }
         self.out.push('?');
+        if self.rest.peek() == Some(&')') {
+            // No flags, which Rust refuses.
+            self.out.push(':');
+            return Ok(());
+        }
         if matches!(self.rest.peek(), Some('P' | '<')) {
             return Ok(());
         }
@@ -182,7 +269,7 @@ impl<'a> Translator<'a> {
                     self.out.push(']');
                     return Ok(());
                 }
-                '[' if self.rest.peek() == Some(&':') => self.posix_class(),
+                '[' if self.rest.peek() == Some(&':') => self.posix_class()?,
                 '[' | '&' | '~' => {
                     self.out.push('\\');
                     self.out.push(next);
@@ -198,18 +285,20 @@ impl<'a> Translator<'a> {
     }
 
     /// `[:alpha:]`, or a literal `[` when it is not closed that way.
-    fn posix_class(&mut self) {
+    fn posix_class(&mut self) -> Result<(), String> {
         let ahead: String = self.rest.clone().take_while(|c| *c != ']').collect();
-        if ahead.len() > 1 && ahead.ends_with(':') {
-            self.out.push('[');
-            self.out.push_str(&ahead);
-            self.out.push(']');
-            for _ in 0..=ahead.chars().count() {
-                self.rest.next();
-            }
-        } else {
+        let Some(name) = ahead.strip_prefix(':').and_then(|name| name.strip_suffix(':')) else {
             self.out.push_str(r"\[");
+            return Ok(());
+        };
+        if !POSIX.contains(&name.strip_prefix('^').unwrap_or(name)) {
+            return Err(format!("[:{name}:] is no class"));
         }
+        self.out.push_str(&format!("[{ahead}]"));
+        for _ in 0..=ahead.chars().count() {
+            self.rest.next();
+        }
+        Ok(())
     }
 
     fn class_escape(&mut self) -> Result<(), String> {
@@ -223,10 +312,6 @@ impl<'a> Translator<'a> {
             'D' => self.out.push_str("[^0-9]"),
             'W' => self.out.push_str("[^0-9A-Za-z_]"),
             'S' => self.out.push_str(r"[^\t\n\f\r\x20]"),
-            punctuation if punctuation.is_ascii_punctuation() => {
-                self.out.push('\\');
-                self.out.push(punctuation);
-            }
             other => self.other_escape(other)?,
         }
         Ok(())
@@ -266,11 +351,31 @@ mod tests {
         assert!(matches("a{2}", "aa"));
         assert!(matches(r"\<a\>", "<a>"));
         assert!(matches(r"\x{41}\.", "A."));
+        assert!(matches(r"\101\x42\ ", "AB "));
+        assert!(matches(r"\p{^Greek}\p{Greek}\pL", "aλa"));
+        assert!(matches("(?)a", "a"));
     }
 
     #[test]
     fn what_re2_refuses_is_refused() {
-        for written in ["a{1001}", "a**", "(?x)a", "[a", "(a", r"\u0041", r"a\", r"\1"] {
+        for written in [
+            "a{1001}",
+            "a**",
+            "(?x)a",
+            "[a",
+            "(a",
+            r"\u0041",
+            r"a\",
+            r"\1",
+            r"\E",
+            "[[:foo:]]",
+            r"\pl",
+            r"\p{IsGreek}",
+            r"\p{lu}",
+            r"\xg1",
+            r"\x{110000}",
+            r"\x4",
+        ] {
             assert!(anchored(written).is_err(), "{written}");
         }
     }

@@ -7,16 +7,11 @@ use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ops::Range;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use promql_parser::label::MatchOp as ParsedOp;
-use promql_parser::parser::{AtModifier, Expr, Offset, VectorSelector};
-
-use super::check::children;
+use super::ast::{At, Expr, Place, VectorSelector};
 use super::value::{Point, RangeSeries, RangeVector, Series, window_from};
-use super::{
-    DEFAULT_LOOKBACK, EvalError, MatchOp, Matcher, Options, ParseError, SELECTS_EVERYTHING, Selector, Source,
-};
+use super::{DEFAULT_LOOKBACK, EvalError, Matcher, Options, Selector, Source};
 use crate::model::{Timestamp, is_stale};
 
 /// Evaluation times from the first to the last, both included. The query's own are what `start()` and `end()` mean.
@@ -36,122 +31,73 @@ impl Span {
 }
 
 /// The time that a selector or subquery refers to when it is evaluated at `at` in a query over `query`.
-pub(super) fn reference(
-    pinned: Option<&AtModifier>,
-    offset: Option<&Offset>,
-    at: Timestamp,
-    query: Span,
-) -> Timestamp {
-    let time = match pinned {
+pub(super) fn reference(place: Place, at: Timestamp, query: Span) -> Timestamp {
+    let time = match place.at {
         None => at,
-        Some(AtModifier::Start) => query.from,
-        Some(AtModifier::End) => query.to,
-        Some(AtModifier::At(time)) => from_system_time(*time),
+        Some(At::Start) => query.from,
+        Some(At::End) => query.to,
+        Some(At::Time(time)) => time,
     };
-    shifted(time, offset)
+    shifted(time, place)
 }
 
-fn shifted(time: Timestamp, offset: Option<&Offset>) -> Timestamp {
-    match offset {
-        None => time,
-        Some(Offset::Pos(by)) => time.minus(*by),
-        Some(Offset::Neg(by)) => time.plus(*by),
-    }
+fn shifted(time: Timestamp, place: Place) -> Timestamp {
+    Timestamp::from_millis(time.millis().saturating_sub(place.offset))
 }
-
-fn from_system_time(time: SystemTime) -> Timestamp {
-    let epoch = Timestamp::from_millis(0);
-    match time.duration_since(SystemTime::UNIX_EPOCH) {
-        Ok(since) => epoch.plus(since),
-        Err(before) => epoch.minus(before.duration()),
-    }
-}
-
-/// Where `@` and `offset` move an evaluation time to.
-type Place<'a> = dyn Fn(Option<&AtModifier>, Option<&Offset>, Timestamp) -> Timestamp + 'a;
 
 /// Calls `visit` for every vector or matrix selector, always in the same order, with its range (none for an instant
 /// selector) and the reference times that it may have when the whole expression is evaluated over `span`.
 fn walk<'e>(
     expr: &'e Expr,
     span: Span,
-    place: &Place<'_>,
+    place: &dyn Fn(Place, Timestamp) -> Timestamp,
     visit: &mut dyn FnMut(&'e VectorSelector, Option<Duration>, Span),
 ) {
-    let placed = |at: Option<&AtModifier>, offset: Option<&Offset>| span.map(|time| place(at, offset, time));
+    let placed = |of: Place| span.map(|time| place(of, time));
     match expr {
-        Expr::VectorSelector(selector) => {
-            visit(
-                selector,
-                None,
-                placed(selector.at.as_ref(), selector.offset.as_ref()),
-            );
-        }
-        Expr::MatrixSelector(selector) => {
-            let span = placed(selector.vs.at.as_ref(), selector.vs.offset.as_ref());
-            visit(&selector.vs, Some(selector.range), span);
+        Expr::Vector(selector) => visit(selector, None, placed(selector.place)),
+        Expr::Matrix(selector) => {
+            let span = placed(selector.vector.place);
+            visit(&selector.vector, Some(selector.range), span);
         }
         Expr::Subquery(subquery) => {
-            let mut inner = placed(subquery.at.as_ref(), subquery.offset.as_ref());
+            let mut inner = placed(subquery.place);
             inner.from = inner.from.minus(subquery.range);
             walk(&subquery.expr, inner, place, visit);
         }
         Expr::Aggregate(_)
-        | Expr::Unary(_)
+        | Expr::Negation(_)
         | Expr::Binary(_)
         | Expr::Paren(_)
-        | Expr::NumberLiteral(_)
-        | Expr::StringLiteral(_)
-        | Expr::Call(_)
-        | Expr::Extension(_) => {
-            for child in children(expr) {
+        | Expr::Number(_)
+        | Expr::String(_)
+        | Expr::Call(_) => {
+            for child in expr.children() {
                 walk(child, span, place, visit);
             }
         }
     }
 }
 
-/// What each selector of an expression needs, with its matchers compiled, in the order of the walk.
-pub(super) fn selectors(expr: &Expr) -> Result<Vec<Selector>, ParseError> {
+/// What each selector of an expression needs, in the order of the walk.
+pub(super) fn selectors(expr: &Expr) -> Vec<Selector> {
     let now = Timestamp::from_millis(0);
-    let place = |_: Option<&AtModifier>, offset: Option<&Offset>, time| shifted(time, offset);
+    let place = |of: Place, time| shifted(time, of);
     let mut found = Vec::new();
     let span = Span { from: now, to: now };
     walk(expr, span, &place, &mut |selector, range, span| {
-        let reach = now.since(span.from.minus(range.unwrap_or(DEFAULT_LOOKBACK)));
-        found.push((selector, reach, range.is_some()));
+        found.push(Selector {
+            metric: selector
+                .matchers
+                .iter()
+                .find_map(Matcher::literal_metric)
+                .map(str::to_owned),
+            matchers: selector.matchers.clone(),
+            reach: now.since(span.from.minus(range.unwrap_or(DEFAULT_LOOKBACK))),
+            is_range: range.is_some(),
+        });
     });
     found
-        .into_iter()
-        .map(|(selector, reach, is_range)| compile(selector, reach, is_range))
-        .collect()
-}
-
-fn compile(selector: &VectorSelector, reach: Duration, is_range: bool) -> Result<Selector, ParseError> {
-    let named = selector.name.iter().map(|name| Ok(Matcher::metric(name)));
-    let written = selector.matchers.matchers.iter().map(|matcher| {
-        let op = match matcher.op {
-            ParsedOp::Equal => MatchOp::Equal,
-            ParsedOp::NotEqual => MatchOp::NotEqual,
-            ParsedOp::Re(_) => MatchOp::Regex,
-            ParsedOp::NotRe(_) => MatchOp::NotRegex,
-        };
-        Matcher::new(&matcher.name, op, &matcher.value)
-    });
-    let matchers: Vec<Matcher> = named.chain(written).collect::<Result<_, _>>()?;
-    if matchers.iter().all(|matcher| matcher.matches_value("")) {
-        return Err(ParseError(SELECTS_EVERYTHING.to_owned()));
-    }
-    let metric = matchers
-        .iter()
-        .find_map(Matcher::literal_metric)
-        .map(str::to_owned);
-    Ok(Selector {
-        metric,
-        matchers,
-        reach,
-        is_range,
-    })
 }
 
 /// A series that was loaded.
@@ -187,9 +133,7 @@ impl Loaded {
         query: Span,
         options: &Options,
     ) -> Result<Self, EvalError> {
-        let place = |pinned: Option<&AtModifier>, offset: Option<&Offset>, time| {
-            reference(pinned, offset, time, query)
-        };
+        let place = |of: Place, time| reference(of, time, query);
         let mut needed = Vec::with_capacity(selectors.len());
         walk(expr, query, &place, &mut |selector, range, span| {
             let after = span.from.minus(range.unwrap_or(options.lookback));
@@ -253,7 +197,10 @@ impl Loaded {
             after,
             through: reference,
             series: series.collect(),
-            one_name: selector.name.is_some(),
+            one_name: selector
+                .matchers
+                .iter()
+                .any(|matcher| matcher.literal_metric().is_some()),
         }
     }
 }

@@ -8,8 +8,8 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_saphyr::{Location, Spanned};
 
-use super::{AlertingRule, Group, RecordingRule, Rule, Template, duration};
-use crate::promql::Query;
+use super::{AlertingRule, Group, RecordingRule, Rule, Template};
+use crate::promql::{Query, duration};
 
 /// What is wrong in a rule file, and where.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -60,7 +60,7 @@ struct RawGroup {
     name: Option<Spanned<String>>,
     interval: Option<Spanned<String>>,
     query_offset: Option<Spanned<String>>,
-    limit: Option<i64>,
+    limit: Option<Whole>,
     labels: Option<Pairs>,
     rules: Option<Vec<Spanned<RawRule>>>,
 }
@@ -75,6 +75,33 @@ struct RawRule {
     keep_firing_for: Option<Spanned<String>>,
     labels: Option<Pairs>,
     annotations: Option<Pairs>,
+}
+
+/// A whole number that is written as one and not as a text in quotes.
+struct Whole(i64);
+
+impl<'de> Deserialize<'de> for Whole {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct WholeVisitor;
+
+        impl Visitor<'_> for WholeVisitor {
+            type Value = Whole;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a whole number")
+            }
+
+            fn visit_i64<E>(self, number: i64) -> Result<Whole, E> {
+                Ok(Whole(number))
+            }
+
+            fn visit_u64<E>(self, number: u64) -> Result<Whole, E> {
+                Ok(Whole(i64::try_from(number).unwrap_or(i64::MAX)))
+            }
+        }
+
+        deserializer.deserialize_any(WholeVisitor)
+    }
 }
 
 /// A mapping of names to texts, in the order of the file.
@@ -199,7 +226,7 @@ impl Check<'_> {
             query_offset,
             limit: raw
                 .limit
-                .and_then(|limit| usize::try_from(limit).ok())
+                .and_then(|limit| usize::try_from(limit.0).ok())
                 .filter(|limit| *limit > 0),
             labels,
             rules,
@@ -277,7 +304,7 @@ impl Check<'_> {
         match Query::parse(&expr) {
             Ok(query) => Some(query),
             Err(error) => {
-                self.refuse(at, error.to_string());
+                self.refuse(at, format!("could not parse expression: {error}"));
                 None
             }
         }

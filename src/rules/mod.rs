@@ -3,17 +3,17 @@
 mod alert;
 pub mod builtin;
 pub mod convention;
-mod duration;
 mod evaluator;
 mod file;
 mod record;
 mod template;
+mod unit;
 
 pub use alert::{Alert, AlertState};
-pub use duration::parse as parse_duration;
 pub use evaluator::{Environment, Evaluator, RuleReport};
 pub use file::{RuleFileError, load};
 pub use template::{Scope, Template};
+pub use unit::UnitTests;
 
 use std::time::Duration;
 

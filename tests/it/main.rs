@@ -30,6 +30,9 @@ mod conformance;
 /// Input that nobody meant: mutated pages, rule files, templates and queries.
 mod hostile;
 
+/// promtool as the judge of expressions, rule files, templates and unit tests.
+mod promtool;
+
 /// Rule files of other projects, where they are present.
 mod rules;
 

@@ -4,7 +4,6 @@
 //! named by `PROMQLTEST_DIR` (or `../shared/promqltest`) may hold them with a `manifest.tsv` that classes each `eval`
 //! by file and line; those of class `gate` must pass, the rest is counted and reported.
 
-mod pinned;
 mod script;
 
 use std::collections::HashMap;
@@ -47,19 +46,75 @@ impl Source for Storage {
     }
 }
 
+/// How many evals passed, failed, and were refused although the script expects a result.
+#[derive(Clone, Copy, Default)]
+struct Count {
+    passed: usize,
+    failed: usize,
+    unsupported: usize,
+}
+
+impl Count {
+    fn add(&mut self, outcome: &Outcome) {
+        match outcome {
+            Outcome::Passed => self.passed += 1,
+            Outcome::Failed(_) => self.failed += 1,
+            Outcome::Unsupported(_) => self.unsupported += 1,
+        }
+    }
+
+    fn all(self) -> usize {
+        self.passed + self.failed + self.unsupported
+    }
+}
+
+impl std::fmt::Display for Count {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self {
+            passed,
+            failed,
+            unsupported,
+        } = self;
+        write!(f, "{passed} passed, {failed} failed, {unsupported} unsupported")
+    }
+}
+
+/// Runs the scripts of a folder, prints the count of each file and of all, and gives the evals that did not pass and
+/// `must`.
+fn failures(folder: &Path, must: impl Fn(&str, &Eval) -> bool) -> (Vec<String>, Count, Count) {
+    let mut failures = Vec::new();
+    let (mut total, mut required) = (Count::default(), Count::default());
+    for file in scripts(folder) {
+        let name = file.file_name().unwrap().to_string_lossy().into_owned();
+        let mut of_file = Count::default();
+        for (eval, outcome) in run(&file) {
+            of_file.add(&outcome);
+            total.add(&outcome);
+            if !must(&name, &eval) {
+                continue;
+            }
+            required.add(&outcome);
+            if let Outcome::Failed(why) | Outcome::Unsupported(why) = outcome {
+                failures.push(format!("{name}:{}: {}\n    {why}", eval.line, eval.expr));
+            }
+        }
+        eprintln!("{name}: {of_file}");
+    }
+    eprintln!("total: {total}");
+    (failures, total, required)
+}
+
+fn assert_none(failures: &[String]) {
+    let listed = failures.join("\n");
+    assert!(failures.is_empty(), "{} failures:\n{listed}", failures.len());
+}
+
 #[test]
 fn our_own_scripts_pass() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/promql");
-    let mut evals = 0;
-    for file in scripts(&folder) {
-        for (eval, outcome) in run(&file) {
-            evals += 1;
-            if let Outcome::Failed(why) | Outcome::Unsupported(why) = outcome {
-                panic!("{}:{}: {}\n{why}", file.display(), eval.line, eval.expr);
-            }
-        }
-    }
-    assert!(evals > 0, "there are no scripts in {}", folder.display());
+    let (failures, total, _) = failures(&folder, |_, _| true);
+    assert_none(&failures);
+    assert!(total.passed > 0, "there are no scripts in {}", folder.display());
 }
 
 #[test]
@@ -71,55 +126,34 @@ fn prometheus_scripts_pass() {
         return;
     };
     let classes = manifest(&folder);
-    let mut failures = Vec::new();
-    let (mut gate_passed, mut gate_total) = (0, 0);
-    for file in scripts(&folder) {
-        let name = file.file_name().unwrap().to_string_lossy().into_owned();
-        let (mut passed, mut failed, mut unsupported) = (0, 0, 0);
-        for (eval, outcome) in run(&file) {
-            let gate = classes
-                .get(&(name.clone(), eval.line))
-                .is_some_and(|class| class == "gate");
-            gate_total += usize::from(gate);
-            let why = match outcome {
-                Outcome::Passed => {
-                    passed += 1;
-                    gate_passed += usize::from(gate);
-                    continue;
-                }
-                Outcome::Failed(why) => {
-                    failed += 1;
-                    why
-                }
-                Outcome::Unsupported(why) => {
-                    unsupported += 1;
-                    why
-                }
-            };
-            if gate {
-                failures.push(format!("{name}:{}: {}\n    {why}", eval.line, eval.expr));
-            }
-        }
-        eprintln!("{name}: {passed} passed, {failed} failed, {unsupported} unsupported");
-    }
-    let gate_rows = classes.values().filter(|class| *class == "gate").count();
-    eprintln!("gate: {gate_passed} of {gate_total} passed ({gate_rows} in the manifest)");
-    assert!(
-        failures.is_empty(),
-        "{} failures:\n{}",
-        failures.len(),
-        failures.join("\n")
-    );
+    let gate = |name: &str, eval: &Eval| {
+        let class = classes.get(&(name.to_owned(), eval.line));
+        class.is_some_and(|class| class == "gate")
+    };
+    let (failures, _, required) = failures(&folder, gate);
+    let rows = classes.values().filter(|class| *class == "gate").count();
+    eprintln!("gate: {required} ({rows} in the manifest)");
+    assert_none(&failures);
     assert_eq!(
-        gate_total, gate_rows,
+        required.all(),
+        rows,
         "the runner did not meet every eval of class gate"
     );
 }
 
+/// The folder of Prometheus' scripts; none when nobody named one and none is beside the project.
 fn upstream() -> Option<PathBuf> {
-    let named = std::env::var_os("PROMQLTEST_DIR").map(PathBuf::from);
-    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/promqltest");
-    Some(named.unwrap_or_else(beside)).filter(|folder| folder.join("manifest.tsv").is_file())
+    let has_manifest = |folder: &PathBuf| folder.join("manifest.tsv").is_file();
+    if let Some(named) = std::env::var_os("PROMQLTEST_DIR").map(PathBuf::from) {
+        assert!(
+            has_manifest(&named),
+            "PROMQLTEST_DIR is {}, which has no manifest.tsv",
+            named.display()
+        );
+        return Some(named);
+    }
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/promqltest");
+    Some(beside).filter(has_manifest)
 }
 
 fn manifest(folder: &Path) -> HashMap<(String, usize), String> {
@@ -174,7 +208,7 @@ fn judge(eval: &Eval, storage: &Storage) -> Outcome {
             let again = again_in_a_range(eval, &query, storage)
                 .map_err(|why| format!("as the middle step of a range: {why}"))
                 .and_then(|()| {
-                    again_at_other_times(eval, storage).map_err(|why| format!("with @ forced: {why}"))
+                    again_at_other_times(eval, &query, storage).map_err(|why| format!("with @ forced: {why}"))
                 });
             again.map_or_else(Outcome::Failed, |()| Outcome::Passed)
         }
@@ -314,22 +348,21 @@ fn again_in_a_range(eval: &Eval, query: &Query, storage: &Storage) -> Result<(),
 }
 
 /// With `@` on every selector an expression gives the same at any time.
-fn again_at_other_times(eval: &Eval, storage: &Storage) -> Result<(), String> {
+fn again_at_other_times(eval: &Eval, query: &Query, storage: &Storage) -> Result<(), String> {
     let When::At(at) = eval.when else {
         return Ok(());
     };
     // `start()` and `end()` are the time of an instant query, which changes here.
     let refers_to_query = ["start()", "end()"].iter().any(|word| eval.expr.contains(word));
-    let Some(text) = pinned::pinned(&eval.expr, at).filter(|_| !refers_to_query) else {
+    let Some(pinned) = query.pinned(at).filter(|_| !refers_to_query) else {
         return Ok(());
     };
-    let query = Query::parse(&text).map_err(|error| error.to_string())?;
     for minutes in [0, 1, 7, 60, 100_000] {
         let other = Timestamp::from_millis(minutes * 60_000);
-        let value = query
+        let value = pinned
             .instant(storage, other, &Options::default())
             .map_err(|error| error.to_string())?;
-        compare_instant(eval, value).map_err(|why| format!("{text} at {other}: {why}"))?;
+        compare_instant(eval, value).map_err(|why| format!("at {other}: {why}"))?;
     }
     Ok(())
 }

@@ -10,8 +10,7 @@ use axum::http::header::CONTENT_TYPE;
 use super::super::error::ApiError;
 use super::limits::MAX_POINTS;
 use crate::model::Timestamp;
-use crate::promql::{self, Matcher, Query};
-use crate::rules::parse_duration;
+use crate::promql::{self, Matcher, Query, duration};
 
 /// The earliest and the latest time, as Prometheus' own clients write them.
 const EARLIEST: &str = "-292273086-05-16T16:47:06Z";
@@ -219,8 +218,8 @@ fn millis(text: &str) -> Result<i64, String> {
         }
         return Ok((seconds * 1000.0) as i64);
     }
-    let duration = parse_duration(text).map_err(|_| refused())?;
-    i64::try_from(duration.as_millis()).map_err(|_| refused())
+    let length = duration::parse(text).map_err(|_| refused())?;
+    i64::try_from(length.as_millis()).map_err(|_| refused())
 }
 
 #[cfg(test)]

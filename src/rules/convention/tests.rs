@@ -131,7 +131,7 @@ fn evidence_is_promql_whatever_the_labels() {
     let good = "sent [bytes] = rate(sent{member={{ printf \"%q\" $labels.member }}, x={{ printf \"%q\" $labels.x }}}[5m])";
     assert_eq!(refused_annotation("evidence", good), [""; 0]);
     for (text, expected) in [
-        ("sent [bytes] = rate(sent)", "expected type matrix"),
+        ("sent [bytes] = rate(sent)", "expected type range vector"),
         ("sent [bytes]", "is not of the form"),
         ("sent = sent{member=\"{{ $labels.member }}\"}", "printf \"%q\""),
         ("sent = {{ humanize true }}", "can't convert"),

@@ -337,7 +337,7 @@ groups:
       - alert: A
         expr: m > 0
         annotations:
-          a: '{{ with query "m * 2" }}{{ . | first | value }}{{ end }} at {{ now }} of {{ $externalLabels.site }} {{ externalURL }}'
+          a: '{{ with query "m * 2" }}{{ . | first | value }}{{ end }} of {{ $externalLabels.site }} {{ externalURL }}'
           b: '{{ query "m{" | first }}'
 "#;
     let environment = Environment {
@@ -349,7 +349,7 @@ groups:
     window.push("m", &[], at(90), 21.0);
     let reports = Evaluator::with_environment(rules(text), environment).evaluate(&mut window, at(90));
     let alert = &reports[0].alerts[0];
-    assert_eq!(alert.annotations[0].1, "42 at 90 of lab http://doctor:9379/x");
+    assert_eq!(alert.annotations[0].1, "42 of lab http://doctor:9379/x");
     assert!(
         alert.annotations[1]
             .1

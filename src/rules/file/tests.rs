@@ -117,7 +117,7 @@ fn refuses_what_prometheus_refuses() {
         ("groups:\n  - name: g\n    name: h\n".to_owned(), "duplicate"),
         (
             "groups:\n  - name: g\n    limit: many\n".to_owned(),
-            "r.yaml:3:12: ",
+            "r.yaml:3:5: ",
         ),
         (
             "groups:\n  - name: g\n    interval: 1.5m\n".to_owned(),
@@ -129,7 +129,7 @@ fn refuses_what_prometheus_refuses() {
         (rule("alert: A\nexpr: \"\""), "needs an expr"),
         (
             rule("alert: A\nexpr: up ==="),
-            "r.yaml:5:13: group \"g\", rule \"A\": cannot parse the expression",
+            "r.yaml:5:13: group \"g\", rule \"A\": could not parse expression: 1:6: parse error: ",
         ),
         (
             rule("alert: A\nexpr: up\nfor: 5"),

@@ -7,8 +7,8 @@ use std::sync::{Arc, LazyLock};
 use gotmpl::{FuncMap, TemplateError, Value, ValueFunc};
 use regex::Regex;
 
-use super::{gofmt, humanize};
-use crate::rules::duration;
+use super::{compare, gofmt, humanize};
+use crate::promql::{duration, quote};
 
 /// Under this name [`super::syntax`] calls [`gofmt::text`] at the end of each `{{ … }}`. No template can spell it.
 pub(super) const PRINT: &str = "%v";
@@ -16,19 +16,43 @@ pub(super) const PRINT: &str = "%v";
 /// Under this name [`super::syntax`] calls [`field`] for each `.Name`. No template can spell it.
 pub(super) const FIELD: &str = ".";
 
-/// Functions that depend on when and where a template is expanded; they are bound on each expansion.
-pub(super) const BOUND: [&str; 4] = ["query", "now", "externalURL", "pathPrefix"];
+/// Under this name [`super::syntax`] gives `{{template "name"}}` nothing to work on. No template can spell it.
+pub(super) const NOTHING: &str = "%nil";
+
+/// Functions that depend on where a template is expanded; they are bound on each expansion.
+pub(super) const BOUND: [&str; 3] = ["query", "externalURL", "pathPrefix"];
 
 /// Functions that gotmpl brings and that are right as they are.
-const BUILT_IN: [&str; 13] = [
-    "and", "call", "eq", "ge", "gt", "js", "le", "len", "lt", "ne", "not", "or", "slice",
-];
+const BUILT_IN: [&str; 7] = ["and", "call", "js", "len", "not", "or", "slice"];
 
 type Function = fn(&[Value]) -> Result<Value, String>;
 
 /// Name, number of arguments (none when it varies) and body.
 const FUNCTIONS: &[(&str, Option<usize>, Function)] = &[
-    (PRINT, Some(1), |args| Ok(string(gofmt::text(&args[0])))),
+    (PRINT, Some(1), |args| {
+        Ok(string(match &args[0] {
+            Value::Nil => "<no value>".to_owned(),
+            value => gofmt::text(value),
+        }))
+    }),
+    (NOTHING, Some(0), |_| Ok(Value::Nil)),
+    ("eq", None, |args| compare::equals_any(args).map(Value::Bool)),
+    ("ne", Some(2), |args| {
+        compare::equal(&args[0], &args[1]).map(|equal| Value::Bool(!equal))
+    }),
+    ("lt", Some(2), |args| {
+        compare::less(&args[0], &args[1]).map(Value::Bool)
+    }),
+    ("le", Some(2), |args| {
+        compare::less_or_equal(&args[0], &args[1]).map(Value::Bool)
+    }),
+    // As Go has it, also of NaN: what is not less or equal is greater.
+    ("gt", Some(2), |args| {
+        compare::less_or_equal(&args[0], &args[1]).map(|not| Value::Bool(!not))
+    }),
+    ("ge", Some(2), |args| {
+        compare::less(&args[0], &args[1]).map(|not| Value::Bool(!not))
+    }),
     (FIELD, None, |args| field(args)),
     ("print", None, |args| Ok(string(gofmt::print(args)))),
     ("println", None, |args| Ok(string(gofmt::println(args)))),
@@ -67,10 +91,7 @@ const FUNCTIONS: &[(&str, Option<usize>, Function)] = &[
     }),
     // Of a time Prometheus makes an object with methods; here it is its text, which is all that is printed of it.
     ("toTime", Some(1), |args| {
-        humanize::timestamp(number(&args[0])?).map(string)
-    }),
-    ("toDuration", Some(1), |args| {
-        Ok(string(humanize::duration(number(&args[0])?)))
+        humanize::time(number(&args[0])?).map(string)
     }),
     ("parseDuration", Some(1), |args| parse_duration(str(&args[0])?)),
     ("title", Some(1), |args| Ok(string(title(str(&args[0])?)))),
@@ -96,9 +117,6 @@ const FUNCTIONS: &[(&str, Option<usize>, Function)] = &[
         Ok(string(replaced))
     }),
     ("safeHtml", Some(1), |args| Ok(args[0].clone())),
-    ("urlQueryEscape", Some(1), |args| {
-        Ok(string(gotmpl::url_encode(str(&args[0])?).to_string()))
-    }),
     ("graphLink", Some(1), |args| {
         Ok(string(graph_link(str(&args[0])?, 0)))
     }),
@@ -151,7 +169,7 @@ fn number(value: &Value) -> Result<f64, String> {
     match value {
         Value::String(text) => text
             .parse()
-            .map_err(|_| format!("parsing {}: invalid syntax", gofmt::quote(text))),
+            .map_err(|_| format!("parsing {}: invalid syntax", quote(text))),
         other => other
             .as_float()
             .ok_or_else(|| format!("can't convert {} to float", other.type_name())),
@@ -242,28 +260,30 @@ fn numbered(args: &[Value]) -> Value {
 }
 
 fn parse_duration(text: &str) -> Result<Value, String> {
-    let (sign, unsigned) = match text.strip_prefix('-') {
-        Some(unsigned) => (-1.0, unsigned),
-        None => (1.0, text),
-    };
-    let duration = duration::parse(unsigned)?;
-    Ok(Value::Float(sign * duration.as_secs_f64()))
+    let duration = duration::parse(text)?;
+    Ok(Value::Float(duration.as_secs_f64()))
 }
 
-/// Upper-cases the first letter of each word and leaves the others as they are.
+/// Upper-cases the first letter of each word and leaves the others as they are. Words end as Unicode has it: not at
+/// an underscore, nor at `'`, `.` or `:` between letters.
 fn title(text: &str) -> String {
+    let letters: Vec<char> = text.chars().collect();
+    let is_letter = |at: Option<usize>| {
+        at.and_then(|at| letters.get(at))
+            .is_some_and(|c| c.is_alphabetic())
+    };
     let mut start = true;
     let mut out = String::new();
-    for letter in text.chars() {
+    for (at, letter) in letters.iter().enumerate() {
         if start {
             out.extend(letter.to_uppercase());
         } else {
-            out.push(letter);
+            out.push(*letter);
         }
-        start = match letter.is_ascii() {
-            true => !(letter.is_ascii_alphanumeric() || letter == '_'),
-            false => letter.is_whitespace(),
-        };
+        let joins = "'.:\u{b7}\u{2019}".contains(*letter)
+            && is_letter(at.checked_sub(1))
+            && is_letter(at.checked_add(1));
+        start = !(letter.is_alphanumeric() || *letter == '_' || joins);
     }
     out
 }
@@ -296,7 +316,7 @@ fn strip_domain(text: &str) -> String {
 }
 
 fn regex(pattern: &str) -> Result<Regex, String> {
-    Regex::new(pattern).map_err(|error| format!("bad regular expression {}: {error}", gofmt::quote(pattern)))
+    Regex::new(pattern).map_err(|error| format!("bad regular expression {}: {error}", quote(pattern)))
 }
 
 fn graph_link(expr: &str, tab: u8) -> String {

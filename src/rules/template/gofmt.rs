@@ -2,7 +2,7 @@
 
 use gotmpl::Value;
 
-use crate::promql::format_general;
+use crate::promql::{format_general, quote};
 
 /// The widest field and the most digits after the point that a template may ask for. Nothing sensible needs more, and
 /// `printf "%999999999d"` must not fill the memory.
@@ -10,6 +10,9 @@ const MAX_WIDTH: usize = 1024;
 
 /// A value as `%v` and `{{ … }}` print it.
 pub(super) fn text(value: &Value) -> String {
+    if let Some((labels, number)) = as_sample(value) {
+        return format!("{{{} {}}}", text(labels), float(number, 'g', None));
+    }
     match value {
         Value::Nil => "<nil>".to_owned(),
         Value::Float(number) => float(*number, 'g', None),
@@ -25,6 +28,15 @@ pub(super) fn text(value: &Value) -> String {
             format!("map[{}]", entries.join(" "))
         }
         other => other.to_string(),
+    }
+}
+
+/// The parts of a sample that a query gave, which Go prints as a structure.
+fn as_sample(value: &Value) -> Option<(&Value, f64)> {
+    let Value::Map(entries) = value else { return None };
+    match (entries.len(), entries.get("Labels"), entries.get("Value")) {
+        (2, Some(labels), Some(Value::Float(number))) => Some((labels, *number)),
+        _ => None,
     }
 }
 
@@ -79,6 +91,91 @@ fn exponential(scientific: &str, letter: char) -> String {
 fn split_exponent(scientific: &str) -> (&str, i32) {
     let (mantissa, exponent) = scientific.split_once('e').unwrap_or((scientific, "0"));
     (mantissa, exponent.parse().unwrap_or(0))
+}
+
+/// `%b`: the mantissa and the exponent of two, both in decimals.
+fn binary(value: f64) -> String {
+    if !value.is_finite() {
+        return float(value, 'g', None);
+    }
+    let (sign, mantissa, exponent) = parts(value);
+    format!("{sign}{mantissa}p{exponent:+}")
+}
+
+/// The sign, the mantissa as a whole number, and the exponent of two that goes with it.
+fn parts(value: f64) -> (&'static str, u64, i64) {
+    let bits = value.to_bits();
+    let fraction = bits & ((1 << 52) - 1);
+    let exponent = i64::try_from((bits >> 52) & 0x7ff).unwrap_or_default();
+    let sign = if value.is_sign_negative() { "-" } else { "" };
+    match exponent {
+        0 => (sign, fraction, -1074),
+        exponent => (sign, fraction | (1 << 52), exponent - 1075),
+    }
+}
+
+/// `%x`: hexadecimal digits with an exponent of two; no precision means as many digits as there are.
+fn hexadecimal(value: f64, precision: Option<usize>) -> String {
+    if !value.is_finite() {
+        return float(value, 'g', None);
+    }
+    let (sign, mut mantissa, mut exponent) = parts(value);
+    if mantissa == 0 {
+        exponent = 0;
+    } else {
+        // One digit before the point, which is then 1.
+        let shift = mantissa.leading_zeros() - 11;
+        mantissa <<= shift;
+        exponent += 52 - i64::from(shift);
+    }
+    if let Some(digits) = precision.filter(|digits| *digits < 13) {
+        let dropped = 52 - 4 * digits;
+        let half = 1u64 << (dropped - 1);
+        let rest = mantissa & ((1 << dropped) - 1);
+        mantissa >>= dropped;
+        mantissa += u64::from(rest > half || (rest == half && mantissa & 1 == 1));
+        mantissa <<= dropped;
+        if mantissa >> 53 != 0 {
+            mantissa >>= 1;
+            exponent += 1;
+        }
+    }
+    let digits = format!("{:013x}", mantissa & ((1 << 52) - 1));
+    let digits = match precision {
+        None => digits.trim_end_matches('0').to_owned(),
+        Some(count) => format!("{digits:0<count$}")[..count].to_owned(),
+    };
+    let point = if digits.is_empty() { "" } else { "." };
+    let sign_of_exponent = if exponent < 0 { '-' } else { '+' };
+    format!(
+        "{sign}0x{}{point}{digits}p{sign_of_exponent}{:02}",
+        mantissa >> 52,
+        exponent.unsigned_abs()
+    )
+}
+
+/// The flag `#` of a float: always a point, and of `%g` all digits, zeros at the end too.
+fn with_all_digits(digits: &str, verb: char, precision: Option<usize>) -> String {
+    let exponent = if matches!(verb, 'x' | 'X') {
+        ['p', 'P']
+    } else {
+        ['e', 'E']
+    };
+    let tail_at = digits.find(exponent).unwrap_or(digits.len());
+    let (mut number, tail) = (digits[..tail_at].to_owned(), &digits[tail_at..]);
+    let wanted = match verb {
+        'g' | 'G' | 'v' | 'x' | 'X' => precision.unwrap_or(6),
+        _ => 0,
+    };
+    let unsigned = number.trim_start_matches('-');
+    let significant = unsigned.trim_start_matches(['0', '.', 'x', 'X']);
+    let mut given = significant.bytes().filter(u8::is_ascii_hexdigit).count();
+    if !number.contains('.') {
+        given += usize::from(unsigned == "0");
+        number.push('.');
+    }
+    number.extend(std::iter::repeat_n('0', wanted.saturating_sub(given)));
+    number + tail
 }
 
 /// `print`: a space between two operands when neither is a string.
@@ -158,6 +255,10 @@ pub(super) fn sprintf(format: &str, args: &[Value]) -> String {
             out.push_str("%!(NOVERB)");
             break;
         };
+        if verb == 'v' {
+            // They ask for the names of fields and for Go's own notation then.
+            (directive.plus, directive.sharp) = (false, false);
+        }
         if verb == '%' {
             out.push('%');
         } else if bad_index {
@@ -246,7 +347,9 @@ impl Directive {
             ('v', Value::Int(_) | Value::Uint(_)) => self.integer(arg, 'd'),
             ('v', _) => Some(self.pad(&text(arg), false)),
             ('T', _) => Some(self.pad(type_name(arg), false)),
-            ('e' | 'E' | 'f' | 'F' | 'g' | 'G', Value::Float(number)) => Some(self.float(*number, verb)),
+            ('b' | 'e' | 'E' | 'f' | 'F' | 'g' | 'G' | 'x' | 'X', Value::Float(number)) => {
+                Some(self.float(*number, verb))
+            }
             (_, Value::Int(_) | Value::Uint(_)) => self.integer(arg, verb),
             ('s', Value::String(text)) => Some(self.pad(&self.cut(text), false)),
             ('q', Value::String(text)) => Some(self.pad(&self.quote(&self.cut(text)), false)),
@@ -273,13 +376,37 @@ impl Directive {
             }
             _ => None,
         };
-        formatted.unwrap_or_else(|| format!("%!{verb}({})", typed(arg)))
+        formatted.unwrap_or_else(|| match arg {
+            Value::Bool(_) | Value::Int(_) | Value::Uint(_) | Value::Float(_) | Value::String(_) => {
+                // The same width and precision count in the complaint.
+                format!("%!{verb}({}={})", type_name(arg), self.apply('v', arg))
+            }
+            _ => format!("%!{verb}({})", typed(arg)),
+        })
     }
 
     fn float(&self, value: f64, verb: char) -> String {
-        let digits = float(value, verb, self.precision);
-        // Only numbers are padded with zeros; infinities and NaN get spaces.
-        self.pad(&self.signed(digits), value.is_finite())
+        let digits = match verb {
+            'b' => binary(value),
+            'x' | 'X' if !value.is_finite() => float(value, 'g', None),
+            'x' => hexadecimal(value, self.precision),
+            'X' => hexadecimal(value, self.precision).to_uppercase(),
+            _ => float(value, verb, self.precision),
+        };
+        if !value.is_finite() {
+            // Only numbers are padded with zeros, and an infinity always has a sign.
+            let shown = match digits.strip_prefix('+') {
+                Some(unsigned) if self.space && !self.plus => format!(" {unsigned}"),
+                _ => self.signed(digits),
+            };
+            return self.pad(&shown, false);
+        }
+        let digits = if self.sharp && verb != 'b' {
+            with_all_digits(&digits, verb, self.precision)
+        } else {
+            digits
+        };
+        self.pad(&self.signed(digits), true)
     }
 
     fn integer(&self, value: &Value, verb: char) -> Option<String> {
@@ -310,8 +437,14 @@ impl Directive {
             }
             _ => return None,
         };
+        // A precision is the least number of digits, and none of a zero at precision 0.
+        let least = self.precision.unwrap_or(1);
+        let digits = match (self.precision, magnitude) {
+            (Some(0), 0) => String::new(),
+            _ => format!("{digits:0>least$}"),
+        };
         let digits = if negative { format!("-{digits}") } else { digits };
-        Some(self.pad(&self.signed(digits), true))
+        Some(self.pad(&self.signed(digits), self.precision.is_none()))
     }
 
     /// With the sign that the flags `+` and space ask for.
@@ -368,31 +501,6 @@ fn type_name(value: &Value) -> &'static str {
         Value::Map(_) => "map[string]string",
         other => other.type_name(),
     }
-}
-
-/// A string as Go's `strconv.Quote` writes it. It is also how PromQL writes a string.
-pub(super) fn quote(text: &str) -> String {
-    let mut out = String::from("\"");
-    for letter in text.chars() {
-        match letter {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            '\u{7}' => out.push_str("\\a"),
-            '\u{8}' => out.push_str("\\b"),
-            '\u{b}' => out.push_str("\\v"),
-            '\u{c}' => out.push_str("\\f"),
-            control if control < ' ' || control == '\u{7f}' => {
-                out.push_str(&format!("\\x{:02x}", u32::from(control)));
-            }
-            control if control.is_control() => out.push_str(&format!("\\u{:04x}", u32::from(control))),
-            other => out.push(other),
-        }
-    }
-    out.push('"');
-    out
 }
 
 #[cfg(test)]

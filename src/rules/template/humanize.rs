@@ -69,8 +69,12 @@ pub(super) fn duration(value: f64) -> String {
     }
     let sign = if value < 0.0 { "-" } else { "" };
     let value = value.abs();
-    // Whole seconds; what is past 2^64 saturates.
-    let whole = value as u64;
+    // Whole seconds. What does not fit becomes the least number, as in Go.
+    let whole = if value < i64::MAX as f64 {
+        value as i64
+    } else {
+        i64::MIN
+    };
     let (days, hours) = (whole / 86_400, whole / 3600 % 24);
     let (minutes, seconds) = (whole / 60 % 60, whole % 60);
     if days != 0 {
@@ -81,6 +85,18 @@ pub(super) fn duration(value: f64) -> String {
         format!("{sign}{minutes}m {seconds}s")
     } else {
         format!("{sign}{}s", short(value))
+    }
+}
+
+/// `toTime`: as [`timestamp`], of a number only.
+///
+/// # Errors
+/// Of infinities and NaN, too.
+pub(super) fn time(value: f64) -> Result<String, String> {
+    if value.is_finite() {
+        timestamp(value)
+    } else {
+        Err("value is NaN or Inf".to_owned())
     }
 }
 
@@ -99,8 +115,10 @@ pub(super) fn timestamp(value: f64) -> Result<String, String> {
         return Err(refused());
     }
     let time = jiff::Timestamp::from_millisecond(nanos as i64 / 1_000_000).map_err(|_| refused())?;
-    let seconds = time.strftime("%Y-%m-%d %H:%M:%S");
-    let fraction = format!(".{:03}", time.subsec_millisecond());
+    let millis = time.as_millisecond();
+    let whole = jiff::Timestamp::from_second(millis.div_euclid(1000)).map_err(|_| refused())?;
+    let seconds = whole.strftime("%Y-%m-%d %H:%M:%S");
+    let fraction = format!(".{:03}", millis.rem_euclid(1000));
     let fraction = fraction.trim_end_matches('0').trim_end_matches('.');
     Ok(format!("{seconds}{fraction} +0000 UTC"))
 }

@@ -1,5 +1,6 @@
 //! Go templates in labels and annotations, as Prometheus expands them.
 
+mod compare;
 mod functions;
 mod gofmt;
 mod humanize;
@@ -49,7 +50,7 @@ struct Compiled {
 pub struct Scope<'a> {
     /// What `query` reads.
     pub source: &'a dyn Source,
-    /// The time of `query` and `now`.
+    /// The time of `query`.
     pub at: Timestamp,
     /// How `query` is evaluated.
     pub options: &'a Options,
@@ -207,13 +208,11 @@ fn bound_functions(answers: &Arc<Mutex<Answers>>, scope: &Scope<'_>) -> FuncMap 
             }
         }
     };
-    let now = Value::Float(scope.at.seconds());
     let url = Value::String(scope.external_url.into());
     let path = Value::String(path_prefix(scope.external_url).into());
     let constant = |value: Value| -> gotmpl::ValueFunc { Arc::new(move |_: &[Value]| Ok(value.clone())) };
     FuncMap::from([
         ("query".to_owned(), Arc::new(query) as gotmpl::ValueFunc),
-        ("now".to_owned(), constant(now)),
         ("externalURL".to_owned(), constant(url)),
         ("pathPrefix".to_owned(), constant(path)),
     ])

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use gotmpl::parse::{CommandNode, DefineNode, Expr, ListNode, Node, Parser, PipeNode, Pos, SmolStr};
 
-use super::functions::{self, BOUND, FIELD, PRINT};
+use super::functions::{self, BOUND, FIELD, NOTHING, PRINT};
 
 /// A checked and adjusted template.
 pub(super) struct Syntax {
@@ -84,6 +84,7 @@ fn check_blocks(text: &str) -> Result<(), String> {
     while let Some(at) = rest.find("{{") {
         let (words, after) = action(&rest[at + 2..]);
         rest = after;
+        check_words(&words)?;
         let mut words = words.split_whitespace();
         match words.next().unwrap_or("") {
             "if" | "with" => open.push(Block::Branch { over: false }),
@@ -121,6 +122,35 @@ fn check_blocks(text: &str) -> Result<(), String> {
         Ok(())
     } else {
         Err("unexpected end: a block is not closed with {{end}}".to_owned())
+    }
+}
+
+/// Refuses what gotmpl reads and Go does not: two dots in a row, and numbers that are none.
+fn check_words(words: &str) -> Result<(), String> {
+    if words.contains("..") {
+        return Err("unexpected <.> in operand".to_owned());
+    }
+    let tokens = words.split(|c: char| c.is_whitespace() || "()|,=:".contains(c));
+    for token in tokens {
+        let unsigned = token.strip_prefix(['+', '-']).unwrap_or(token);
+        if unsigned.starts_with(|c: char| c.is_ascii_digit()) && !is_number(unsigned) {
+            return Err(format!("bad number syntax: {token:?}"));
+        }
+    }
+    Ok(())
+}
+
+/// Whether Go reads a text that starts with a digit as a number.
+fn is_number(text: &str) -> bool {
+    let digits = text.replace('_', "").to_ascii_lowercase();
+    let all = |text: &str, base: u32| !text.is_empty() && text.chars().all(|c| c.is_digit(base));
+    match (digits.get(..2), digits.get(2..)) {
+        (Some("0x"), Some(rest)) => all(rest, 16),
+        (Some("0b"), Some(rest)) => all(rest, 2),
+        (Some("0o"), Some(rest)) => all(rest, 8),
+        // A leading zero means octal.
+        (Some(_), _) if digits.starts_with('0') && all(&digits, 10) => all(&digits, 8),
+        _ => digits.parse::<f64>().is_ok(),
     }
 }
 
@@ -217,7 +247,11 @@ impl Walk {
             }
             Node::Template(template) => match &mut template.pipe {
                 Some(pipe) => self.pipe(pipe),
-                None => Ok(()),
+                None => {
+                    let pos = template.pos;
+                    template.pipe = Some(pipe_of(pos, call(pos, NOTHING, [])));
+                    Ok(())
+                }
             },
         }
     }
@@ -280,6 +314,9 @@ impl Walk {
             }
             Expr::Chain(pos, inner, fields) => {
                 self.expr(inner)?;
+                if calls(inner, "toTime") {
+                    return Err("methods of the time that toTime gives are not supported".to_owned());
+                }
                 *expr = follow(*pos, (**inner).clone(), fields);
                 Ok(())
             }
@@ -291,15 +328,23 @@ impl Walk {
 fn follow(pos: Pos, base: Expr, fields: &[SmolStr]) -> Expr {
     let names = fields.iter().map(|name| Expr::String(pos, name.as_str().into()));
     let command = call(pos, FIELD, std::iter::once(base).chain(names));
-    Expr::Pipe(
+    Expr::Pipe(pos, pipe_of(pos, command))
+}
+
+fn pipe_of(pos: Pos, command: CommandNode) -> PipeNode {
+    PipeNode {
         pos,
-        PipeNode {
-            pos,
-            decl: Vec::new(),
-            commands: vec![command],
-            is_assign: false,
-        },
-    )
+        decl: Vec::new(),
+        commands: vec![command],
+        is_assign: false,
+    }
+}
+
+/// Whether the last step of an expression in parentheses calls a function.
+fn calls(expr: &Expr, function: &str) -> bool {
+    let Expr::Pipe(_, pipe) = expr else { return false };
+    let last = pipe.commands.last().and_then(|command| command.args.first());
+    matches!(last, Some(Expr::Identifier(_, name)) if name == function)
 }
 
 fn call(pos: Pos, function: &str, args: impl IntoIterator<Item = Expr>) -> CommandNode {

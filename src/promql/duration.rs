@@ -58,6 +58,21 @@ pub fn parse(text: &str) -> Result<Duration, String> {
     Ok(Duration::from_millis(total))
 }
 
+/// Writes a duration as Prometheus does: `1h30m`, `15s`, `0s`. Years and weeks only where nothing is left over.
+pub fn format(duration: Duration) -> String {
+    let mut millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    let mut text = String::new();
+    for (unit, length) in UNITS {
+        let exact_only = matches!(unit, "y" | "w");
+        if millis < length || (exact_only && millis % length != 0) {
+            continue;
+        }
+        text += &format!("{}{unit}", millis / length);
+        millis %= length;
+    }
+    if text.is_empty() { "0s".to_owned() } else { text }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -92,6 +107,19 @@ mod tests {
             "99999999999999999999s",
         ] {
             assert!(parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn writes_as_prometheus_does() {
+        for (seconds, text) in [
+            (0, "0s"),
+            (90, "1m30s"),
+            (86_400, "1d"),
+            (90_000, "1d1h"),
+            (1_209_600, "2w"),
+        ] {
+            assert_eq!(format(Duration::from_secs(seconds)), text);
         }
     }
 }

@@ -17,6 +17,7 @@ use crate::config::{self, Config};
 use crate::cycle::{self, Cycle};
 use crate::diagnosis::Diagnosis;
 use crate::http;
+use crate::model::Labels;
 use crate::render::ToolInfo;
 use crate::rules::convention::check_convention;
 use crate::rules::{self, RuleSet, builtin};
@@ -264,6 +265,8 @@ fn settings(config: &Config, cluster: &config::Cluster) -> cycle::Settings {
         connection: cluster.connection.clone(),
         collect: config.collect_settings(cluster),
         store: config.store.clone(),
+        external_labels: Labels::new(config.rules.external_labels.clone()),
+        state_dir: config.rules.state_dir.clone(),
     }
 }
 

@@ -1,8 +1,10 @@
 //! One cycle of one cluster: collect, remember, evaluate, diagnose, publish. One writer, many readers.
 
 mod changes;
+mod state;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -14,10 +16,11 @@ use crate::client::Connection;
 use crate::collect::{self, COLLECTORS, Collection, DERIVATIONS, Scope};
 use crate::diagnosis::{self, Diagnosis, Inputs, Problem, Provider, Status};
 use crate::model::{Batch, Desc, Labels, Sample, Timestamp};
-use crate::rules::{Evaluator, RuleReport, RuleSet};
+use crate::rules::{Environment, Evaluator, RuleReport, RuleSet};
 use crate::snapshot::Snapshot;
 use crate::store::{self, SharedStore, Store};
 use changes::Changes;
+use state::StateFile;
 
 static CYCLE_DURATION: Desc = Desc::gauge(
     "etcd_doctor_cycle_duration_seconds",
@@ -95,6 +98,10 @@ pub struct Settings {
     pub collect: collect::Settings,
     /// The window's bounds.
     pub store: store::Settings,
+    /// `$externalLabels` in templates of rules.
+    pub external_labels: Labels,
+    /// The folder with the files in which alerts outlive a restart.
+    pub state_dir: Option<PathBuf>,
 }
 
 /// The state of one cluster between cycles. It is the only writer of its window.
@@ -103,6 +110,7 @@ pub struct Cycle {
     collection: Collection,
     store: SharedStore,
     evaluator: Evaluator,
+    state_dir: Option<PathBuf>,
     started: Option<Timestamp>,
     ends_after: Option<Duration>,
     count: u64,
@@ -127,7 +135,14 @@ impl Cycle {
             store: SharedStore::new(Store::new(settings.store, rules.selectors())),
             collection,
             cluster: settings.cluster,
-            evaluator: Evaluator::new(rules),
+            evaluator: Evaluator::with_environment(
+                rules,
+                Environment {
+                    external_labels: settings.external_labels,
+                    ..Environment::default()
+                },
+            ),
+            state_dir: settings.state_dir,
             started: None,
             ends_after: None,
             count: 0,
@@ -219,6 +234,13 @@ impl Cycle {
         let mut ticks = tokio::time::interval(interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let mut last = None;
+        let folder = self.state_dir.take();
+        let mut state = folder.map(|folder| StateFile::new(&folder, self.cluster.clone()));
+        if let Some(state) = &state
+            && let Some(remembered) = state.read(now()).await
+        {
+            self.evaluator.restore(remembered, now());
+        }
         loop {
             let due = ticks.tick().await;
             self.missed += last.map_or(0, |last| missed_between(last, due, interval));
@@ -228,7 +250,11 @@ impl Cycle {
                 self.reload(rules);
             }
             let snapshot = self.run_once(now()).await;
+            let time = snapshot.time;
             publish.send_replace(Some(Arc::new(snapshot)));
+            if let Some(state) = &mut state {
+                state.write(self.evaluator.remember(time), time).await;
+            }
         }
     }
 

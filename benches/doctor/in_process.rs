@@ -164,6 +164,8 @@ async fn pages(endpoints: &[String], rules: Arc<RuleSet>) {
         connection: connection(endpoints),
         collect: collect::Settings::default(),
         store: window(),
+        external_labels: Labels::empty(),
+        state_dir: None,
     };
     let mut cycle = Cycle::new(settings, rules).expect("the settings are well formed");
     let (publish, snapshots) = watch::channel(None);

@@ -212,6 +212,9 @@ struct GeneralFlags {
     /// How often each cluster is looked at [default: 5s].
     #[arg(long, value_name = "DURATION")]
     interval: Option<String>,
+    /// Remember active alerts over a restart, in files in this folder [default: not].
+    #[arg(long = "rules.state-dir", value_name = "FOLDER")]
+    state_dir: Option<String>,
     /// off, error, warn, info, debug or trace [default: info; warn for diagnose].
     #[arg(long = "log.level", value_name = "LEVEL")]
     log_level: Option<String>,
@@ -288,6 +291,7 @@ impl SettingsFlags {
         let given = [
             ("web.listen-address", web.and_then(|web| web.listen_address)),
             ("interval", self.general.interval),
+            ("rules.state-dir", self.general.state_dir),
             ("log.level", self.general.log_level),
             ("log.format", self.general.log_format),
             ("endpoints", (!endpoints.is_empty()).then(|| endpoints.join(","))),
@@ -378,7 +382,7 @@ mod tests {
 
     #[test]
     fn flags_reach_the_configuration_under_their_names() {
-        let line = "etcd-doctor serve --config.file f --web.listen-address :1 --log.level debug --log.format json --interval 9s \
+        let line = "etcd-doctor serve --config.file f --web.listen-address :1 --log.level debug --log.format json --interval 9s --rules.state-dir s \
                     --endpoints a:1,b:1 --endpoints=c:1 --cacert ca --cert c --key k --insecure-skip-tls-verify \
                     --insecure-transport=false --discovery-srv d --discovery-srv-name n --insecure-discovery=false \
                     --user u:p --password p --dial-timeout 1s --command-timeout 3s";
@@ -397,7 +401,7 @@ mod tests {
             .collect();
         assert_eq!(
             given.join(" "),
-            "web.listen-address=:1 interval=9s log.level=debug log.format=json endpoints=a:1,b:1,c:1 \
+            "web.listen-address=:1 interval=9s rules.state-dir=s log.level=debug log.format=json endpoints=a:1,b:1,c:1 \
             cacert=ca cert=c key=k insecure-skip-tls-verify=true insecure-transport=false discovery-srv=d \
             discovery-srv-name=n insecure-discovery=false user=u:p password=p dial-timeout=1s command-timeout=3s"
         );

@@ -409,6 +409,10 @@ impl Check<'_> {
             builtin: raw.builtin.0,
             files,
             external_labels,
+            state_dir: raw
+                .state_dir
+                .as_ref()
+                .map(|folder| self.path(&["rules", "state_dir"], &folder.0)),
             patterns,
         }
     }

@@ -13,8 +13,9 @@ use super::layer::{self, Layer};
 use super::{Config, Error, Note, Paths, Problem, check, duration, env, file, raw};
 
 /// Flags of the server that are keys of the file.
-const FLAGS: [(&str, &[&str]); 4] = [
+const FLAGS: [(&str, &[&str]); 5] = [
     ("web.listen-address", &["web", "listen_address"]),
+    ("rules.state-dir", &["rules", "state_dir"]),
     ("log.level", &["log", "level"]),
     ("log.format", &["log", "format"]),
     ("interval", &["interval"]),

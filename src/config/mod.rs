@@ -77,6 +77,8 @@ pub struct Rules {
     pub files: Vec<PathBuf>,
     /// Labels that alerts get when they leave this process.
     pub external_labels: BTreeMap<String, String>,
+    /// The folder with the files in which alerts outlive a restart.
+    pub state_dir: Option<PathBuf>,
     /// As written, for `config show`.
     patterns: Vec<PathBuf>,
 }

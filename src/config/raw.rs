@@ -59,6 +59,7 @@ pub(super) struct Rules {
     pub builtin: Leaf<bool>,
     pub files: Option<List<PathBuf>>,
     pub external_labels: Option<BTreeMap<String, Leaf<String>>>,
+    pub state_dir: Option<Leaf<PathBuf>>,
 }
 
 #[derive(Deserialize)]

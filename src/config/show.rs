@@ -48,6 +48,7 @@ pub(super) fn yaml(config: &Config) -> String {
                 .map(|path| path.display().to_string()),
         );
         page.map("external_labels", &config.rules.external_labels);
+        page.path_value("state_dir", config.rules.state_dir.as_deref());
     });
     page.section("web", |page| {
         page.value("listen_address", &quoted(&config.web.listen_address));

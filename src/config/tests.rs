@@ -102,7 +102,7 @@ fn every_key_is_read() {
         \x20 tls: {ca_file: ca.crt, cert_file: c.crt, key_file: c.key, server_name: etcd.example, insecure_skip_verify: no}\n\
         \x20 username: no\n  password_file: pw\n  metrics_urls: {m1: 'http://a:2381/metrics', '10.0.0.1:2379': 'http://b:2381/metrics'}\n\
         \x20 quota_bytes: 8589934592\n  host: false\n  backups: [/backup, 'snapshots/*.db']\n\
-        rules: {builtin: false, files: ['r*.yaml'], external_labels: {region: eu}}\n\
+        rules: {builtin: false, files: ['r*.yaml'], external_labels: {region: eu}, state_dir: st}\n\
         web: {listen_address: 127.0.0.1:0, enable_remote_reload: true}\n\
         store: {max_series: 500, etcd_job: kube-etcd}\nlog: {level: error, format: json}\n\
         paths: {proc: proc, sys: /host/sys, rootfs: /host}\n";
@@ -131,6 +131,7 @@ fn every_key_is_read() {
         [folder.path().join("r1.yaml"), folder.path().join("r2.yaml")]
     );
     assert_eq!(config.rules.external_labels["region"], "eu");
+    assert_eq!(config.rules.state_dir, Some(folder.path().join("st")));
     assert!(!config.rules.builtin && config.web.enable_remote_reload);
     assert_eq!(
         (config.store.max_series, config.store.etcd_job.as_str()),

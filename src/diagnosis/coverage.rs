@@ -23,6 +23,8 @@ pub struct Provider {
 pub(super) struct Judged<'a> {
     pub(super) rule: &'a AlertingRule,
     pub(super) report: Option<&'a RuleReport>,
+    /// What it needs of history, over recording rules.
+    pub(super) history: Vec<Selector>,
 }
 
 /// How far back a series may lie and still count as there: Prometheus' own look-back.
@@ -83,7 +85,7 @@ fn gaps_of(
         }
     }
     if gaps.is_empty() {
-        gaps.extend(still_filling(&selectors, providers, alert, watched_for));
+        gaps.extend(still_filling(&judged.history, providers, alert, watched_for));
     }
     gaps
 }
@@ -273,7 +275,7 @@ fn still_filling(
     Some(Gap {
         alert: alert.to_owned(),
         reason: format!(
-            "looks back {} and has seen {}",
+            "warming up: looks back {} and has seen {}",
             in_words(reach),
             in_words(watched_for)
         ),
@@ -319,12 +321,13 @@ fn unknown(alert: &str, metric: &str) -> Gap {
     }
 }
 
-/// A duration in the largest unit that leaves no long fraction: `45 s`, `12 min`, `4 h`.
+/// A duration in the largest unit that leaves no long fraction: `45 s`, `12 min`, `4 h`, `3 h 50 min`.
 fn in_words(duration: Duration) -> String {
     match duration.as_secs() {
         seconds @ 0..120 => format!("{seconds} s"),
         seconds @ 120..7200 => format!("{} min", seconds / 60),
-        seconds => format!("{} h", seconds / 3600),
+        seconds if seconds / 60 % 60 == 0 => format!("{} h", seconds / 3600),
+        seconds => format!("{} h {} min", seconds / 3600, seconds / 60 % 60),
     }
 }
 
@@ -338,8 +341,9 @@ mod tests {
 
     #[test]
     fn durations_read_as_people_say_them() {
-        let words = [15, 119, 120, 3600, 14_400].map(|seconds| in_words(Duration::from_secs(seconds)));
-        assert_eq!(words, ["15 s", "119 s", "2 min", "60 min", "4 h"]);
+        let words =
+            [15, 119, 120, 3600, 14_400, 13_800].map(|seconds| in_words(Duration::from_secs(seconds)));
+        assert_eq!(words, ["15 s", "119 s", "2 min", "60 min", "4 h", "3 h 50 min"]);
     }
 
     #[test]
@@ -423,7 +427,11 @@ mod tests {
         let rules = RuleSet::new(crate::rules::load("f", &text).expect("test data"));
         let judged: Vec<Judged<'_>> = rules
             .alerting()
-            .map(|(_, _, rule)| Judged { rule, report: None })
+            .map(|(_, _, rule)| Judged {
+                rule,
+                report: None,
+                history: rules.history(&rule.query),
+            })
             .collect();
         let seen = seen
             .iter()
@@ -552,5 +560,22 @@ mod tests {
             (only.blind, only.looks_back),
             (false, Some(Duration::from_secs(1800)))
         );
+    }
+
+    #[test]
+    fn a_long_window_warms_up_and_tells_the_time_left() {
+        let both = [("size", "a"), ("size", "b")];
+        let gaps = survey_of(
+            "predict_linear(size[4h], 3600) > 1",
+            &both,
+            &[],
+            &[],
+            Duration::from_secs(600),
+        );
+        let [only] = gaps.as_slice() else {
+            panic!("{gaps:?}")
+        };
+        assert_eq!(only.reason, "warming up: looks back 4 h and has seen 10 min");
+        assert_eq!(only.fix, "the window fills by itself in 3 h 50 min");
     }
 }

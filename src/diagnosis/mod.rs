@@ -211,6 +211,7 @@ pub fn diagnose(inputs: &Inputs<'_>) -> Diagnosis {
         .map(|(at, _, rule)| coverage::Judged {
             rule,
             report: report(at),
+            history: rules.history(&rule.query),
         })
         .collect();
     let mut coverage = coverage::survey(&judged, inputs.providers, batch, source, inputs.watched_for);

@@ -136,6 +136,8 @@ struct GapShape<'a> {
     alert: &'a str,
     reason: &'a str,
     fix: &'a str,
+    /// Of a rule whose window is still filling, when it will have filled.
+    warming_up_seconds_left: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -302,6 +304,9 @@ impl<'a> CoverageShape<'a> {
             alert: &gap.alert,
             reason: &gap.reason,
             fix: &gap.fix,
+            warming_up_seconds_left: gap
+                .looks_back
+                .map(|reach| reach.saturating_sub(coverage.watched_for).as_secs()),
         };
         Self {
             rules: coverage.rules,

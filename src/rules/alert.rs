@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::state::Kept;
 use crate::model::{Labels, Timestamp};
 
 /// How long a resolved alert is kept, so that its end reaches Alertmanager even if some notifications fail.
@@ -99,6 +100,15 @@ pub(super) fn step(
             tracked.end(now)
         }
     });
+}
+
+/// Continues, since it was remembered over a restart, an alert that [`step`] took for a new one.
+pub(super) fn take_up(tracked: &mut Tracked, kept: Kept, hold: Duration, now: Timestamp) {
+    tracked.alert.active_at = kept.active_at;
+    tracked.fire_when_due(hold, now);
+    if tracked.alert.state == AlertState::Firing {
+        tracked.alert.fired_at = kept.fired_at.or(tracked.alert.fired_at);
+    }
 }
 
 impl Tracked {

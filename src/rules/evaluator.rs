@@ -1,10 +1,11 @@
 //! One cluster's rules with the states of their alerts: runs them over the window and writes back what they yield.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::alert::{self, Alert, AlertState, Alerts, Seen, Tracked};
+use super::state::{Kept, Recall, States};
 use super::{AlertingRule, Group, Rule, RuleSet, Scope, record};
 use crate::model::{Labels, Timestamp};
 use crate::promql::{Element, Options, QueryValue, Window};
@@ -64,7 +65,12 @@ struct RuleState {
     writer: String,
     alerts: Alerts,
     error: Option<String>,
+    /// What is remembered from before a restart and has not been seen again yet.
+    recall: Option<Recall>,
 }
+
+/// How long past the time that a rule's window takes to fill an alert may still be taken up again.
+const SETTLING: Duration = Duration::from_secs(60);
 
 impl Evaluator {
     /// No alert is active yet.
@@ -141,6 +147,42 @@ impl Evaluator {
         self.reports()
     }
 
+    /// The alerts that are active, to be remembered over a restart.
+    pub fn remember(&self, now: Timestamp) -> States {
+        let mut rules: BTreeMap<String, BTreeMap<Labels, Kept>> = BTreeMap::new();
+        for (group, state) in self.rules.groups.iter().zip(&self.groups) {
+            for (rule, state) in group.rules.iter().zip(&state.rules) {
+                let Rule::Alerting(rule) = rule else { continue };
+                let alerts = state.kept(rule.hold, now);
+                if !alerts.is_empty() {
+                    rules.insert(state.writer.clone(), alerts);
+                }
+            }
+        }
+        States { saved_at: now, rules }
+    }
+
+    /// Takes what was remembered before a restart. An alert is continued when its condition is seen again while the
+    /// rule's window may still be filling; what stays away then begins anew. What is older than an hour, and of rules
+    /// that are gone or have other labels, is left.
+    pub fn restore(&mut self, mut states: States, now: Timestamp) {
+        if states.is_outdated(now) {
+            return;
+        }
+        for (group, state) in self.rules.groups.iter().zip(&mut self.groups) {
+            for (rule, state) in group.rules.iter().zip(&mut state.rules) {
+                let Some(alerts) = states.rules.remove(&state.writer) else {
+                    continue;
+                };
+                let history = self.rules.history(rule.query());
+                let ranges = history.iter().filter(|selector| selector.is_range);
+                let reach = ranges.map(|selector| selector.reach).max().unwrap_or_default();
+                let until = now.plus(reach + group.query_offset + SETTLING);
+                state.recall = Some(Recall::new(states.saved_at, until, alerts));
+            }
+        }
+    }
+
     /// How each rule fared when it ran last.
     pub fn reports(&self) -> Vec<RuleReport> {
         let mut reports = Vec::new();
@@ -187,6 +229,7 @@ impl GroupState {
                 writer,
                 alerts: Alerts::new(),
                 error: None,
+                recall: None,
             }
         });
         let rules = rules.collect();
@@ -255,6 +298,7 @@ impl RuleState {
                 };
                 let seen = seen(rule, elements, &scope)?;
                 alert::step(&mut self.alerts, seen, rule.hold, rule.keep_firing, now);
+                self.take_up(rule.hold, now);
                 let active = self
                     .alerts
                     .values()
@@ -269,6 +313,39 @@ impl RuleState {
         };
         window.record(&self.writer, at, series);
         Ok(())
+    }
+}
+
+impl RuleState {
+    /// Continues those of the alerts that are new now and were active before a restart.
+    fn take_up(&mut self, hold: Duration, now: Timestamp) {
+        let Some(recall) = &mut self.recall else { return };
+        for (labels, tracked) in &mut self.alerts {
+            let new = tracked.alert.active_at == now && tracked.alert.state != AlertState::Inactive;
+            if let Some(kept) = new.then(|| recall.take(labels, hold, now)).flatten() {
+                alert::take_up(tracked, kept, hold, now);
+            }
+        }
+        if recall.is_over(now) {
+            self.recall = None;
+        }
+    }
+
+    /// The active alerts, and those that wait to be seen again.
+    fn kept(&self, hold: Duration, now: Timestamp) -> BTreeMap<Labels, Kept> {
+        let active = self
+            .alerts
+            .iter()
+            .filter(|(_, tracked)| tracked.alert.state != AlertState::Inactive);
+        let active = active.map(|(labels, tracked)| {
+            let kept = Kept {
+                active_at: tracked.alert.active_at,
+                fired_at: tracked.alert.fired_at,
+            };
+            (labels.clone(), kept)
+        });
+        let waiting = self.recall.iter().flat_map(|recall| recall.waiting(hold, now));
+        waiting.chain(active).collect()
     }
 }
 

@@ -6,19 +6,21 @@ pub mod convention;
 mod evaluator;
 mod file;
 mod record;
+mod state;
 mod template;
 mod unit;
 
 pub use alert::{Alert, AlertState};
 pub use evaluator::{Environment, Evaluator, RuleReport};
 pub use file::{RuleFileError, load};
+pub use state::States;
 pub use template::{Scope, Template};
 pub use unit::UnitTests;
 
 use std::time::Duration;
 
 use crate::model::Labels;
-use crate::promql::{Query, Selector};
+use crate::promql::{DEFAULT_LOOKBACK, Query, Selector};
 
 /// The rules in force, in the order of evaluation. Immutable; shared by all clusters.
 #[derive(Debug, Default)]
@@ -113,6 +115,53 @@ impl RuleSet {
             Rule::Alerting(rule) => Some((index, group, rule)),
             Rule::Recording(_) => None,
         })
+    }
+
+    /// How much history an expression needs before it sees as far back as it looks, by each of its selectors, over the
+    /// recording rules whose series it selects: the selectors at the end of each such way, with the whole reach.
+    pub fn history(&self, query: &Query) -> Vec<Selector> {
+        let mut found = Vec::new();
+        self.follow(query, Duration::ZERO, &mut Vec::new(), &mut found);
+        found
+    }
+
+    fn follow<'a>(
+        &'a self,
+        query: &Query,
+        before: Duration,
+        way: &mut Vec<&'a str>,
+        found: &mut Vec<Selector>,
+    ) {
+        for mut selector in query.selectors() {
+            let recorded = self.rules().filter_map(|(_, _, rule)| match rule {
+                Rule::Recording(rule) if Some(&rule.record) == selector.metric.as_ref() => Some(rule),
+                _ => None,
+            });
+            // A recorded series exists from the first cycle on: what counts is what it was recorded from.
+            let lookback = if selector.is_range {
+                Duration::ZERO
+            } else {
+                DEFAULT_LOOKBACK
+            };
+            let reach = before + selector.reach.saturating_sub(lookback);
+            let mut is_recorded = false;
+            for rule in recorded {
+                is_recorded = true;
+                // Two rules that record from each other have no end.
+                if !way.contains(&&*rule.record) {
+                    way.push(&rule.record);
+                    self.follow(&rule.query, reach, way, found);
+                    way.pop();
+                }
+            }
+            if !is_recorded || selector.is_range {
+                if !before.is_zero() {
+                    selector.reach = reach;
+                    selector.is_range = true;
+                }
+                found.push(selector);
+            }
+        }
     }
 
     /// All that the rules select: in their expressions, in queries that stand literally in their templates, and in

@@ -4,10 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use etcd_doctor::model::{Labels, Timestamp, stale_nan};
 use etcd_doctor::promql::{Matcher, Point, Series, Source, Window};
 use etcd_doctor::rules::convention::check_convention;
+use serde_json::Value;
+
+use crate::support::{Doctor, wait_for};
 use etcd_doctor::rules::{AlertState, Evaluator, Rule, RuleReport, RuleSet, load};
 
 /// A window that keeps everything.
@@ -143,4 +147,62 @@ fn the_mixin_finds_members_that_go_down() {
             _ => {}
         }
     }
+}
+
+/// The alerts of a server, once there is one.
+async fn active(doctor: &Doctor) -> Value {
+    wait_for("an alert", Duration::from_secs(30), async || {
+        let alerts: Value = serde_json::from_str(&doctor.get("/api/v1/alerts").await.body).unwrap();
+        let alerts = alerts["data"]["alerts"].clone();
+        match alerts.as_array().map(Vec::len) {
+            Some(1) => Ok(alerts[0].clone()),
+            _ => Err(alerts.to_string()),
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn alerts_outlive_a_restart_and_a_damaged_file_does_no_harm() {
+    let dir = tempfile::tempdir().unwrap();
+    let rules = dir.path().join("rules.yaml");
+    std::fs::write(
+        &rules,
+        "groups: [{name: g, rules: [{alert: Always, expr: vector(1)}]}]",
+    )
+    .unwrap();
+    let state = dir.path().join("state");
+    let config = serde_json::json!({
+        "interval": "1s",
+        "timeout": "500ms",
+        "rules": {"builtin": false, "files": [rules], "state_dir": state},
+        // Nobody answers there, which the rule does not mind.
+        "clusters": [{"name": "lab", "endpoints": ["http://127.0.0.1:9"], "host": false}],
+    })
+    .to_string();
+    let file = state.join("lab.alerts.json");
+    let written = async || {
+        wait_for("the state file", Duration::from_secs(30), async || {
+            std::fs::read_to_string(&file)
+        })
+        .await
+    };
+    let doctor = Doctor::start(&config).await;
+    let before = active(&doctor).await;
+    written().await;
+    drop(doctor);
+
+    let doctor = Doctor::start(&config).await;
+    let after = active(&doctor).await;
+    assert_eq!(after["activeAt"], before["activeAt"]);
+    assert_eq!(after["state"], "firing");
+    drop(doctor);
+
+    std::fs::write(&file, "{\"kind\"").unwrap();
+    let doctor = Doctor::start(&config).await;
+    let anew = active(&doctor).await;
+    assert_ne!(anew["activeAt"], before["activeAt"]);
+    let aside = state.join("lab.alerts.json.unusable");
+    assert_eq!(std::fs::read_to_string(aside).unwrap(), "{\"kind\"");
+    assert!(written().await.contains("Always"));
 }

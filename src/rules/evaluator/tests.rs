@@ -357,3 +357,131 @@ groups:
     );
     assert_eq!(alert.state, AlertState::Firing);
 }
+
+/// A rule that fires after 10 minutes on a rate over 5, with a member that is away all the time.
+const LASTING: &str = r#"
+groups:
+  - name: g
+    rules:
+      - {record: m:away, expr: 'm == 0'}
+      - {alert: Away, expr: 'max_over_time(m:away[5m]) == 0', for: 10m}
+"#;
+
+/// Runs [`LASTING`] every 15 s, from one time to another.
+fn watch_away(evaluator: &mut Evaluator, window: &mut Samples, from: i64, to: i64) {
+    for seconds in (from..=to).step_by(15) {
+        window.push("m", &[("member", "m0")], at(seconds), 0.0);
+        evaluator.evaluate(window, at(seconds));
+    }
+}
+
+fn only_alert(evaluator: &Evaluator) -> Alert {
+    let alerts = evaluator.reports().into_iter().flat_map(|report| report.alerts);
+    alerts.last().unwrap()
+}
+
+#[test]
+fn an_alert_that_fired_before_a_restart_fires_on_at_once() {
+    let mut evaluator = Evaluator::new(rules(LASTING));
+    watch_away(&mut evaluator, &mut Samples::default(), 0, 900);
+    assert_eq!(only_alert(&evaluator).fired_at, Some(at(600)));
+    let (text, _) = evaluator.remember(at(900)).to_text("c");
+    let states = States::parse(&text, "c").unwrap();
+    let mut evaluator = Evaluator::new(rules(LASTING));
+    evaluator.restore(states, at(930));
+    watch_away(&mut evaluator, &mut Samples::default(), 930, 930);
+    let alert = only_alert(&evaluator);
+    assert_eq!(
+        (alert.state, alert.active_at, alert.fired_at),
+        (AlertState::Firing, at(0), Some(at(600)))
+    );
+}
+
+#[test]
+fn a_pending_alert_goes_on_waiting_and_the_outage_does_not_count() {
+    let mut evaluator = Evaluator::new(rules(LASTING));
+    watch_away(&mut evaluator, &mut Samples::default(), 0, 300);
+    let states = evaluator.remember(at(300));
+    let mut evaluator = Evaluator::new(rules(LASTING));
+    evaluator.restore(states.clone(), at(420));
+    // A second restart before anything is seen loses nothing.
+    let states = evaluator.remember(at(450));
+    let mut evaluator = Evaluator::new(rules(LASTING));
+    evaluator.restore(states, at(480));
+    let mut window = Samples::default();
+    watch_away(&mut evaluator, &mut window, 480, 480);
+    let alert = only_alert(&evaluator);
+    assert_eq!((alert.state, alert.active_at), (AlertState::Pending, at(180)));
+    watch_away(&mut evaluator, &mut window, 495, 780);
+    assert_eq!(only_alert(&evaluator).fired_at, Some(at(780)));
+}
+
+#[test]
+fn what_is_seen_only_after_the_window_has_filled_is_new() {
+    let mut evaluator = Evaluator::new(rules(LASTING));
+    watch_away(&mut evaluator, &mut Samples::default(), 0, 900);
+    let states = evaluator.remember(at(900));
+    let mut evaluator = Evaluator::new(rules(LASTING));
+    evaluator.restore(states, at(915));
+    let mut window = Samples::default();
+    // The range of five minutes and a minute more.
+    for seconds in (915..=1290).step_by(15) {
+        evaluator.evaluate(&mut window, at(seconds));
+    }
+    assert_eq!(
+        evaluator
+            .remember(at(1290))
+            .to_text("c")
+            .0
+            .matches("Away")
+            .count(),
+        0
+    );
+    watch_away(&mut evaluator, &mut window, 1305, 1305);
+    assert_eq!(only_alert(&evaluator).state, AlertState::Pending);
+}
+
+#[test]
+fn an_hour_later_and_for_another_rule_nothing_is_taken_up() {
+    let mut evaluator = Evaluator::new(rules(LASTING));
+    watch_away(&mut evaluator, &mut Samples::default(), 0, 900);
+    let states = evaluator.remember(at(900));
+    for (text, now) in [
+        (LASTING.to_owned(), 900 + 3615),
+        (LASTING.replace("for: 10m", "for: 10m, labels: {a: b}"), 915),
+    ] {
+        let mut evaluator = Evaluator::new(rules(&text));
+        evaluator.restore(states.clone(), at(now));
+        watch_away(&mut evaluator, &mut Samples::default(), now, now);
+        assert_eq!(only_alert(&evaluator).state, AlertState::Pending);
+    }
+}
+
+#[test]
+fn history_goes_through_recording_rules() {
+    let text = r#"
+groups:
+  - name: g
+    rules:
+      - {record: a:rate, expr: 'rate(a[1h])'}
+      - {record: b:max, expr: 'max_over_time(a:rate[30m]) + loop'}
+      - {record: loop, expr: 'b:max offset 1m'}
+      - {alert: A, expr: 'b:max offset 10m > c'}
+"#;
+    let rules = rules(text);
+    let (_, _, rule) = rules.alerting().next().unwrap();
+    let mut reaches: Vec<(String, u64)> = rules
+        .history(&rule.query)
+        .into_iter()
+        .map(|selector| (selector.metric.unwrap(), selector.reach.as_secs() / 60))
+        .collect();
+    reaches.sort();
+    assert_eq!(
+        reaches,
+        [
+            ("a".to_owned(), 100),
+            ("a:rate".to_owned(), 40),
+            ("c".to_owned(), 5)
+        ]
+    );
+}

@@ -72,6 +72,7 @@ fn gaps_of(
             reason: format!("its expression could not be evaluated: {error}"),
             fix: "mend the rule; `etcd-doctor rules check` names the place".to_owned(),
             blind: true,
+            applies: true,
             looks_back: None,
         }];
     }
@@ -129,15 +130,16 @@ fn lacking(
             member.is_none_or(|member| !seen.contains(member))
         })
         .filter_map(|outcome| {
-            let (reason, fix) = match &outcome.verdict {
+            let (reason, fix, applies) = match &outcome.verdict {
                 Verdict::Read | Verdict::Nothing(_) => return None,
-                Verdict::NotApplicable(reason) => (reason.clone(), String::new()),
-                Verdict::Failed(error) => (error.message.clone(), error.fix.clone()),
+                Verdict::NotApplicable(reason) => (reason.clone(), String::new(), false),
+                Verdict::Failed(error) => (error.message.clone(), error.fix.clone(), true),
             };
             Some(Failed {
                 member: outcome.member.clone(),
                 reason,
                 fix,
+                applies,
             })
         })
         .collect();
@@ -164,23 +166,24 @@ fn lacking(
     // The words that tell why a member is down stand beside it already, and they are many.
     let (down, other): (Vec<Failed>, Vec<Failed>) =
         failures.into_iter().partition(|failed| failed.is_down(batch));
-    let gap = |reason, fix| Gap {
+    let gap = |reason, fix, applies| Gap {
         alert: alert.to_owned(),
         reason,
         fix,
         blind,
+        applies,
         looks_back: None,
     };
     let mut gaps: Vec<Gap> = other
         .into_iter()
-        .map(|failed| gap(failed.in_words(), failed.fix))
+        .map(|failed| gap(failed.in_words(), failed.fix, failed.applies))
         .collect();
     // A series of the cluster as a whole is about those that are down, too, and lacks nothing for want of them.
     let of_cluster = seen.contains("");
     if !down.is_empty() && !of_cluster {
         let fixes: BTreeSet<&str> = down.iter().map(|failed| &*failed.fix).collect();
         let fixes: Vec<&str> = fixes.into_iter().filter(|fix| !fix.is_empty()).collect();
-        gaps.push(gap(do_not_answer(batch, &down), fixes.join("; ")));
+        gaps.push(gap(do_not_answer(batch, &down), fixes.join("; "), true));
     }
     gaps
 }
@@ -190,6 +193,8 @@ struct Failed {
     member: Option<Arc<str>>,
     reason: String,
     fix: String,
+    /// Whether it is a failure, and not a collector that does not apply here.
+    applies: bool,
 }
 
 impl Failed {
@@ -246,6 +251,7 @@ fn elsewhere(alert: &str, seen: &BTreeSet<&str>, batch: &Batch) -> Option<Gap> {
         reason: format!("not on this host: {}", names.join(", ")),
         fix: "run etcd-doctor on their hosts as well".to_owned(),
         blind: false,
+        applies: true,
         looks_back: None,
     })
 }
@@ -284,6 +290,7 @@ fn still_filling(
             in_words(reach.saturating_sub(watched_for))
         ),
         blind: false,
+        applies: true,
         looks_back: Some(reach),
     })
 }
@@ -317,6 +324,7 @@ fn unknown(alert: &str, metric: &str) -> Gap {
         reason: format!("there is no series {metric}"),
         fix: String::new(),
         blind: true,
+        applies: true,
         looks_back: None,
     }
 }
@@ -457,6 +465,7 @@ mod tests {
             reason: reason.into(),
             fix: fix.into(),
             blind,
+            applies: true,
             looks_back: None,
         }
     }

@@ -160,6 +160,9 @@ pub struct Gap {
     /// Whether the rule sees nothing of the cluster at all. A single member that it cannot see, or a window that is
     /// still filling, does not make it blind.
     pub blind: bool,
+    /// False where a collector does not apply here, as those of the host where no member runs on it: that is said, and it is no
+    /// failure that leaves the verdict open.
+    pub applies: bool,
     /// How far back the rule looks, where all that it lacks is history: the window is still filling.
     pub looks_back: Option<Duration>,
 }
@@ -253,18 +256,29 @@ fn refused(batch: &Batch) -> Option<&str> {
     })
 }
 
-/// Which categories are judged, and in which of them a rule sees nothing.
+/// Which categories are judged, and in which of them one sees nothing: a rule that should, or all of them.
 fn judges<'a>(judged: &[coverage::Judged<'a>], coverage: &Coverage) -> checklist::Judges<'a> {
     let category = |judged: &coverage::Judged<'a>| judged.rule.label("category");
-    let is_blind = |judged: &&coverage::Judged<'a>| {
-        coverage
+    let gaps = |judged: &coverage::Judged<'a>| {
+        let of = coverage
             .gaps
             .iter()
-            .any(|gap| gap.blind && gap.alert == judged.rule.alert)
+            .filter(|gap| gap.blind && gap.alert == judged.rule.alert);
+        of.map(|gap| gap.applies).collect::<Vec<_>>()
+    };
+    let categories: BTreeSet<&str> = judged.iter().map(category).collect();
+    let is_blind = |of: &&str| {
+        let rules = judged.iter().filter(|judged| category(judged) == *of).map(gaps);
+        let (mut failing, mut seeing) = (false, false);
+        for gaps in rules {
+            failing |= gaps.contains(&true);
+            seeing |= gaps.is_empty();
+        }
+        failing || !seeing
     };
     checklist::Judges {
-        categories: judged.iter().map(category).collect(),
-        blind: judged.iter().filter(is_blind).map(category).collect(),
+        blind: categories.iter().copied().filter(is_blind).collect(),
+        categories,
     }
 }
 
@@ -374,11 +388,15 @@ fn worst_firing(problems: &[Problem]) -> Option<Severity> {
 
 /// The first gap that blinds a rule of a vital category.
 fn vital_gap<'a>(judged: &[coverage::Judged<'_>], coverage: &'a Coverage) -> Option<&'a Gap> {
-    coverage.gaps.iter().filter(|gap| gap.blind).find(|gap| {
-        judged
-            .iter()
-            .any(|judged| judged.rule.alert == gap.alert && VITAL.contains(&judged.rule.label("category")))
-    })
+    coverage
+        .gaps
+        .iter()
+        .filter(|gap| gap.blind && gap.applies)
+        .find(|gap| {
+            judged.iter().any(|judged| {
+                judged.rule.alert == gap.alert && VITAL.contains(&judged.rule.label("category"))
+            })
+        })
 }
 
 fn summary(

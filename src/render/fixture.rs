@@ -255,6 +255,7 @@ pub(crate) fn quorum_lost() -> Diagnosis {
         reason: "etcd-1 and etcd-2 do not answer".into(),
         fix: "start them, or give an endpoint that can be reached from here".into(),
         blind: false,
+        applies: true,
         looks_back: None,
     };
     let gaps = [

@@ -408,6 +408,7 @@ mod tests {
             reason: reason.into(),
             fix: String::new(),
             blind: false,
+            applies: true,
             looks_back: None,
         };
         let gaps = [gap("A", "x"), gap("B", "y"), gap("C", "x"), gap("C", "x")];
@@ -427,6 +428,7 @@ mod tests {
             reason: reason.into(),
             fix: "mend".into(),
             blind,
+            applies: true,
             looks_back: None,
         };
         let texts = |gaps: &[Gap]| -> Vec<String> {
@@ -457,6 +459,7 @@ mod tests {
             reason: "r".into(),
             fix: String::new(),
             blind,
+            applies: true,
             looks_back: looks_back.map(Duration::from_secs),
         };
         let coverage = Coverage {

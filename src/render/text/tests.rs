@@ -45,6 +45,7 @@ fn what_is_always_so_takes_little_room() {
         reason: "looks back further".into(),
         fix: "wait".into(),
         blind: false,
+        applies: true,
         looks_back: Some(std::time::Duration::from_secs(looks_back)),
     };
     diagnosis.coverage.gaps = vec![gap("EtcdA", 900), gap("EtcdB", 1800)];

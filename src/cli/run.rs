@@ -530,6 +530,7 @@ mod tests {
             quota_bytes: None,
             host: true,
             backups: Vec::new(),
+            logs: crate::client::logs::Which::Off,
         };
         assert_eq!(unusable_files(&cluster), Vec::<String>::new());
         cluster.connection.password_file = Some(path("password", "\n"));

@@ -31,6 +31,7 @@ const SETTINGS: &[&str] = &[
     "snapshot-count",
     "auto-compaction-mode",
     "auto-compaction-retention",
+    "log-outputs",
     "corrupt-check-time",
     "feature-gates",
 ];
@@ -152,6 +153,10 @@ fn from_yaml(text: &str) -> Result<BTreeMap<&'static str, String>, String> {
             serde_json::Value::String(text) => text,
             serde_json::Value::Number(number) => number.to_string(),
             serde_json::Value::Bool(switch) => switch.to_string(),
+            serde_json::Value::Array(items) => {
+                let items: Option<Vec<&str>> = items.iter().map(serde_json::Value::as_str).collect();
+                items?.join(",")
+            }
             _ => return None,
         };
         Some((known(&name)?, value)).filter(|(_, value)| !value.is_empty())

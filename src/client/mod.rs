@@ -7,6 +7,7 @@ mod endpoint;
 pub mod etcd;
 pub mod exposition;
 mod flags;
+pub mod logs;
 pub mod proc;
 pub mod scrape;
 pub mod snapshot;

@@ -153,7 +153,7 @@ impl LocalEtcd {
         read_text(&self.dir.join(file))
     }
 
-    fn absolute(&self, path: &Path) -> Result<PathBuf, CollectError> {
+    pub(super) fn absolute(&self, path: &Path) -> Result<PathBuf, CollectError> {
         if path.is_absolute() {
             return Ok(path.to_owned());
         }
@@ -233,7 +233,7 @@ fn list(text: Option<&str>) -> Vec<&str> {
 
 /// Follows symbolic links as a process with that root directory would. `canonicalize` cannot be used: an absolute link in a
 /// container would lead it out into the host. A part that does not exist ends the search; the rest is taken literally.
-fn resolve(root: &Path, path: &Path) -> Result<PathBuf, (PathBuf, io::Error)> {
+pub(super) fn resolve(root: &Path, path: &Path) -> Result<PathBuf, (PathBuf, io::Error)> {
     let mut done = PathBuf::from("/");
     let mut todo: Vec<PathBuf> = parts(path);
     let mut links = 0;

@@ -13,6 +13,7 @@ mod filesystem;
 #[cfg(test)]
 mod fixture;
 mod local;
+mod logs;
 mod members;
 mod memory;
 mod metrics;
@@ -55,6 +56,7 @@ pub const COLLECTORS: &[Spec] = &[
     certificate_files::SPEC,
     own_certificates::SPEC,
     backups::SPEC,
+    logs::SPEC,
 ];
 
 /// What is worked out from the collectors' readings and the member list, with the metrics that come of it.
@@ -329,6 +331,8 @@ pub struct Settings {
     pub host: bool,
     /// Folders and patterns of the cluster's backups, as they are opened from here.
     pub backups: Arc<[std::path::PathBuf]>,
+    /// Which of the members' logs are read.
+    pub logs: crate::client::logs::Which,
     /// Where `/proc` is.
     pub proc: std::path::PathBuf,
     /// Where `/sys` is.
@@ -349,6 +353,7 @@ impl Default for Settings {
             page_metrics: None,
             host: true,
             backups: Arc::default(),
+            logs: crate::client::logs::Which::Found,
             proc: "/proc".into(),
             sys: "/sys".into(),
             rootfs: "/".into(),

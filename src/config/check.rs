@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::load::{Loader, Merged};
 use super::{Cluster, Config, Error, Note, Paths, Problem, Rules, Sources, Web, duration, layer, raw, show};
+use crate::client::logs::{Place, Which};
 use crate::client::{Connection, Endpoint, TlsSettings};
 use crate::collect::MAX_BACKUP_FOLDERS;
 use crate::store;
@@ -14,6 +15,9 @@ use crate::telemetry;
 
 /// A cluster's name, as long as Prometheus servers commonly allow a label to be.
 const MAX_NAME: usize = 128;
+
+/// What distributions call etcd's unit.
+const DEFAULT_UNIT: &str = "etcd.service";
 
 /// Checks everything. `base` is the folder that relative paths of the file start at.
 pub(super) fn check(
@@ -194,6 +198,58 @@ impl Check<'_> {
             quota_bytes: raw.quota_bytes.as_ref().map(|quota| quota.0),
             host: raw.host.as_ref().is_none_or(|host| host.0),
             backups: self.backups(index, raw),
+            logs: self.logs(index, raw.logs.as_ref()),
+        }
+    }
+
+    fn logs(&mut self, index: &str, raw: Option<&raw::OneOrEach>) -> Which {
+        let at = ["clusters", index, "logs"];
+        match raw {
+            None => Which::Found,
+            Some(raw::OneOrEach::One(text)) => match text.to_ascii_lowercase().as_str() {
+                "off" | "no" | "false" => Which::Off,
+                "found" => Which::Found,
+                _ => Which::Here(self.log(&at, text)),
+            },
+            Some(raw::OneOrEach::Each(each)) => {
+                let place = |(name, text): (&String, &raw::Leaf<String>)| {
+                    (
+                        name.clone(),
+                        self.log(&["clusters", index, "logs", name], &text.0),
+                    )
+                };
+                Which::Of(each.iter().map(place).collect())
+            }
+        }
+    }
+
+    /// Where one log is: `journal`, `journal:UNIT`, or a file or pattern, which need not be there yet.
+    fn log(&mut self, at: &[&str], text: &str) -> Place {
+        let unit = match text.split_once(':') {
+            _ if text == "journal" => Some(DEFAULT_UNIT),
+            Some(("journal", unit)) => Some(unit),
+            _ => None,
+        };
+        let is_unit = |unit: &str| {
+            let of_unit = |c: char| c.is_ascii_alphanumeric() || ":-_.\\@".contains(c);
+            !unit.is_empty() && unit.chars().all(of_unit)
+        };
+        match unit {
+            Some(unit) if !is_unit(unit) => {
+                self.problem(at, format!("{unit:?} is no name of a systemd unit"))
+            }
+            None if text.is_empty() => {
+                self.problem(
+                    at,
+                    "expected found, off, journal, journal:UNIT, a file or a pattern",
+                );
+            }
+            None if glob::Pattern::new(text).is_err() => self.problem(at, format!("{text:?} is no pattern")),
+            _ => {}
+        }
+        match unit {
+            Some(unit) => Place::Journal(unit.to_owned()),
+            None => Place::File(self.path(at, Path::new(text))),
         }
     }
 

@@ -66,6 +66,8 @@ pub struct Cluster {
     pub host: bool,
     /// Folders and patterns of its backups.
     pub backups: Vec<PathBuf>,
+    /// Which of its members' logs are read.
+    pub logs: crate::client::logs::Which,
 }
 
 /// Which rules are evaluated.
@@ -159,6 +161,7 @@ impl Config {
             page_metrics: None,
             host,
             backups,
+            logs: cluster.logs.clone(),
             proc,
             sys,
             rootfs,

@@ -8,7 +8,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, SeqAccess, Unexpected, Visitor};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserializer, MapAccess, SeqAccess, Unexpected, Visitor};
 
 use super::duration;
 use crate::client::Secret;
@@ -41,6 +42,7 @@ pub(super) struct Cluster {
     pub quota_bytes: Option<Leaf<u64>>,
     pub host: Option<Leaf<bool>>,
     pub backups: Option<List<PathBuf>>,
+    pub logs: Option<OneOrEach>,
 }
 
 #[derive(Deserialize, Default)]
@@ -159,6 +161,36 @@ impl<'de, T: FromText> Deserialize<'de> for List<T> {
         }
 
         deserializer.deserialize_any(ListVisitor(PhantomData))
+    }
+}
+
+/// One text, or one for each of several names.
+pub(super) enum OneOrEach {
+    One(String),
+    Each(BTreeMap<String, Leaf<String>>),
+}
+
+impl<'de> Deserialize<'de> for OneOrEach {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OneOrEachVisitor;
+
+        impl<'de> Visitor<'de> for OneOrEachVisitor {
+            type Value = OneOrEach;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text, or names with a text for each")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<OneOrEach, E> {
+                Ok(OneOrEach::One(text.to_owned()))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<OneOrEach, A::Error> {
+                BTreeMap::deserialize(MapAccessDeserializer::new(map)).map(OneOrEach::Each)
+            }
+        }
+
+        deserializer.deserialize_any(OneOrEachVisitor)
     }
 }
 

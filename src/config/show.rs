@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::load::Merged;
 use super::{Cluster, Config, duration};
+use crate::client::logs::{Place, Which};
 
 /// What stands in place of a password.
 pub(super) const HIDDEN: &str = "<hidden>";
@@ -171,6 +172,23 @@ impl Page<'_> {
         if !cluster.backups.is_empty() {
             let backups = cluster.backups.iter();
             self.list("backups", backups.map(|place| place.display().to_string()));
+        }
+        self.logs(&cluster.logs);
+    }
+
+    fn logs(&mut self, logs: &Which) {
+        let text = |place: &Place| match place {
+            Place::File(path) => path.display().to_string(),
+            Place::Journal(unit) => format!("journal:{unit}"),
+        };
+        match logs {
+            Which::Found => self.value("logs", "found"),
+            Which::Off => self.value("logs", "off"),
+            Which::Here(place) => self.value("logs", &quoted(&text(place))),
+            Which::Of(places) => {
+                let places = places.iter().map(|(name, place)| (name.clone(), text(place)));
+                self.map("logs", &places.collect());
+            }
         }
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures::FutureExt;
 
 use super::*;
+use crate::client::logs::{Place, Which};
 use crate::telemetry::LogFormat;
 
 /// Loads a file's text in a folder of its own, with variables and flags.
@@ -92,6 +93,33 @@ fn defaults_then_file_then_variables_then_flags() {
 }
 
 #[test]
+fn one_log_is_that_of_the_member_on_this_host() {
+    let logs = |text: &str| {
+        let file = format!("clusters:\n- endpoints: [a:1]\n  logs: {text}\n");
+        let config = load(Some(&file), &[], &[]).unwrap();
+        (config.clusters[0].logs.clone(), config.to_yaml())
+    };
+    for (text, wanted, shown) in [
+        ("off", Which::Off, "logs: off "),
+        ("found", Which::Found, "logs: found "),
+        (
+            "journal",
+            Which::Here(Place::Journal("etcd.service".into())),
+            "logs: \"journal:etcd.service\" ",
+        ),
+        (
+            "/var/log/etcd.log",
+            Which::Here(Place::File("/var/log/etcd.log".into())),
+            "logs: \"/var/log/etcd.log\" ",
+        ),
+    ] {
+        let (found, yaml) = logs(text);
+        assert_eq!(found, wanted);
+        assert!(yaml.contains(shown), "{yaml}");
+    }
+}
+
+#[test]
 fn every_key_is_read() {
     let folder = tempfile::tempdir().unwrap();
     for name in ["ca.crt", "c.crt", "c.key", "pw", "r1.yaml", "r2.yaml"] {
@@ -102,6 +130,7 @@ fn every_key_is_read() {
         \x20 tls: {ca_file: ca.crt, cert_file: c.crt, key_file: c.key, server_name: etcd.example, insecure_skip_verify: no}\n\
         \x20 username: no\n  password_file: pw\n  metrics_urls: {m1: 'http://a:2381/metrics', '10.0.0.1:2379': 'http://b:2381/metrics'}\n\
         \x20 quota_bytes: 8589934592\n  host: false\n  backups: [/backup, 'snapshots/*.db']\n\
+        \x20 logs: {m1: 'journal:etcd@1.service', m2: log/*.log}\n\
         rules: {builtin: false, files: ['r*.yaml'], external_labels: {region: eu}, state_dir: st}\n\
         web: {listen_address: 127.0.0.1:0, enable_remote_reload: true}\n\
         store: {max_series: 500, etcd_job: kube-etcd}\nlog: {level: error, format: json}\n\
@@ -126,6 +155,11 @@ fn every_key_is_read() {
     assert_eq!((cluster.quota_bytes, cluster.host), (Some(8 << 30), false));
     let backups = ["/backup".into(), folder.path().join("snapshots/*.db")];
     assert_eq!(cluster.backups, backups);
+    let logs = [
+        ("m1".to_owned(), Place::Journal("etcd@1.service".into())),
+        ("m2".to_owned(), Place::File(folder.path().join("log/*.log"))),
+    ];
+    assert_eq!(cluster.logs, Which::Of(logs.into()));
     assert_eq!(
         config.rules.files,
         [folder.path().join("r1.yaml"), folder.path().join("r2.yaml")]
@@ -298,6 +332,18 @@ fn mistakes_in_a_file_are_named_with_line_and_key() {
         (
             "clusters:\n- endpoints: [a:1]\n  backups: [a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p,q]\n",
             "f.yaml:3:3: clusters[0].backups: 17 folders, at most 16 are watched; ",
+        ),
+        (
+            "clusters:\n- endpoints: [a:1]\n  logs: [a]\n",
+            "f.yaml:3:3: clusters[0].logs: expected a text, or names with a text for each, found a list",
+        ),
+        (
+            "clusters:\n- endpoints: [a:1]\n  logs: {m: 'journal:a b'}\n",
+            "f.yaml:3:10: clusters[0].logs.m: \"a b\" is no name of a systemd unit",
+        ),
+        (
+            "clusters:\n- endpoints: [a:1]\n  logs: 'a[.log'\n",
+            "f.yaml:3:3: clusters[0].logs: \"a[.log\" is no pattern",
         ),
         (
             &with("rules: {files: [no.yaml]}\n"),

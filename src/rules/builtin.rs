@@ -13,6 +13,7 @@ pub const FILES: &[(&str, &str)] = &[
     ("rules/network.yaml", include_str!("../../rules/network.yaml")),
     ("rules/requests.yaml", include_str!("../../rules/requests.yaml")),
     ("rules/resources.yaml", include_str!("../../rules/resources.yaml")),
+    ("rules/logs.yaml", include_str!("../../rules/logs.yaml")),
     (
         "rules/monitoring.yaml",
         include_str!("../../rules/monitoring.yaml"),
@@ -35,6 +36,10 @@ pub const RUNBOOKS: &[(&str, &str)] = runbooks![
     "EtcdBackupShrinking",
     "EtcdBackupTooOld",
     "EtcdBackupUnverifiable",
+    "EtcdBrokeOff",
+    "EtcdClientConnectionsRejected",
+    "EtcdClockDifference",
+    "EtcdClusterIdMismatch",
     "EtcdClusterUnreachable",
     "EtcdCpuThrottled",
     "EtcdDefragInProgress",
@@ -63,6 +68,7 @@ pub const RUNBOOKS: &[(&str, &str)] = runbooks![
     "EtcdNoFailureTolerance",
     "EtcdNoLeader",
     "EtcdNoisyNeighbour",
+    "EtcdPeerConnectionsRejected",
     "EtcdProposalsPilingUp",
     "EtcdQuorumLost",
     "EtcdQuotaAboveAdvised",
@@ -73,9 +79,11 @@ pub const RUNBOOKS: &[(&str, &str)] = runbooks![
     "EtcdQuotaFragmented",
     "EtcdQuotaHistoryGrows",
     "EtcdQuotaLowSpace",
+    "EtcdRemovedMemberRefused",
     "EtcdRollingRestart",
     "EtcdShortOfCpu",
     "EtcdSlowDiskCausesElections",
+    "EtcdStoppedByFullDisk",
     "EtcdWalFsyncSlow",
 ];
 

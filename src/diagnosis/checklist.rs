@@ -1,31 +1,18 @@
 //! The seven steps of the guide's checklist, answered from what this cycle saw.
 
-use std::collections::BTreeSet;
-
+use super::judges::{Judges, Sight, Topic};
 use super::{CheckItem, Problem, Severity, Status};
 use crate::model::{ClusterFacts, MemberFacts, Quota, Timestamp};
 use crate::promql::{Options, Query, QueryValue, Source};
 
-/// Which categories the rules in force judge, and in which of them one sees nothing.
-pub(super) struct Judges<'a> {
-    pub(super) categories: BTreeSet<&'a str>,
-    pub(super) blind: BTreeSet<&'a str>,
-}
+/// How many kinds of messages the step about logs names, the most frequent first.
+const MOST_KINDS: usize = 4;
 
-impl Judges<'_> {
-    fn any_of(&self, categories: &[&str]) -> bool {
-        categories
-            .iter()
-            .any(|category| self.categories.contains(category))
-    }
+/// The metric by which the rules about logs are known.
+const LOGS: &str = "etcd_doctor_log_messages_total";
 
-    fn any_blind_of(&self, categories: &[&str]) -> bool {
-        categories.iter().any(|category| self.blind.contains(category))
-    }
-}
-
-/// Answers every step. A step's status is that of the worst problem in its categories; what was not read is unknown. `refused`
-/// is why a member that answers told neither its status nor the members.
+/// Answers every step. A step's status is that of the worst problem found by the rules that judge it; what was not read, or
+/// what a rule should see and does not, is unknown. `refused` is why a member that answers told neither its status nor the members.
 pub(super) fn answer(
     facts: &ClusterFacts,
     problems: &[Problem],
@@ -34,67 +21,59 @@ pub(super) fn answer(
     source: &dyn Source,
     now: Timestamp,
 ) -> Vec<CheckItem> {
-    let step = |step, title, categories: &[&str], read: Result<String, &str>| match read {
-        Ok(detail) => {
-            let (status, remark) = match worst_of(problems, categories) {
-                Some(severity) => (status_of(severity), ""),
-                None if !judges.any_of(categories) => (Status::Unknown, "; no rule judges it"),
-                None if judges.any_blind_of(categories) => (Status::Unknown, "; a rule for it cannot see"),
-                None => (Status::Pass, ""),
-            };
-            CheckItem {
-                step,
-                title,
-                status,
-                detail: detail + remark,
+    let about = |categories| Topic {
+        categories,
+        ..Topic::default()
+    };
+    let step = |step, title, topic: Topic, read: &dyn Fn(&Sight<'_>) -> Result<String, String>| {
+        let sight = judges.of(&topic);
+        let (status, detail) = match read(&sight) {
+            Ok(detail) => {
+                let firing = sight.found(problems).into_iter().filter(|problem| problem.firing);
+                let (status, remark) = match firing.map(|problem| problem.severity).max() {
+                    Some(severity) => (status_of(severity), ""),
+                    None if sight.alerts.is_empty() => (Status::Unknown, "; no rule judges it"),
+                    None if sight.failing.is_some() || !sight.any => {
+                        (Status::Unknown, "; a rule for it cannot see")
+                    }
+                    None => (Status::Pass, ""),
+                };
+                (status, detail + remark)
             }
-        }
-        Err(why) => CheckItem {
+            Err(why) => (Status::Unknown, why),
+        };
+        CheckItem {
             step,
             title,
-            status: Status::Unknown,
-            detail: why.to_owned(),
-        },
+            status,
+            detail,
+        }
     };
-    let health = health(facts, refused);
+    let logs_topic = Topic {
+        metric: Some(LOGS),
+        ..Topic::default()
+    };
     vec![
-        step(
-            1,
-            "etcd health",
-            &["availability", "election"],
-            health.as_deref().map(str::to_owned).map_err(String::as_str),
-        ),
-        step(
-            2,
-            "cluster status",
-            &["election", "consistency"],
-            cluster_status(facts),
-        ),
-        step(
-            3,
-            "member list",
-            &["availability", "configuration"],
-            member_list(facts),
-        ),
-        step(4, "database size", &["quota"], database_size(facts)),
-        step(
-            5,
-            "etcd logs",
-            &[],
-            Err("not read here; see `journalctl -u etcd`"),
-        ),
-        step(6, "disk space", &["resources"], disk_space(source, now)),
-        step(7, "disk I/O", &["disk"], disk_io(source, now)),
+        step(1, "etcd health", about(&["availability", "election"]), &|_| {
+            health(facts, refused)
+        }),
+        step(2, "cluster status", about(&["election", "consistency"]), &|_| {
+            cluster_status(facts).map_err(str::to_owned)
+        }),
+        step(3, "member list", about(&["availability"]), &|_| {
+            member_list(facts).map_err(str::to_owned)
+        }),
+        step(4, "database size", about(&["quota"]), &|_| {
+            database_size(facts).map_err(str::to_owned)
+        }),
+        step(5, "etcd logs", logs_topic, &|sight| logs(sight, source, now)),
+        step(6, "disk space", about(&["resources"]), &|_| {
+            disk_space(source, now).map_err(str::to_owned)
+        }),
+        step(7, "disk I/O", about(&["disk"]), &|_| {
+            disk_io(source, now).map_err(str::to_owned)
+        }),
     ]
-}
-
-fn worst_of(problems: &[Problem], categories: &[&str]) -> Option<Severity> {
-    let of = |problem: &Problem| {
-        let own =
-            (problem.firing && categories.contains(&problem.category.as_str())).then_some(problem.severity);
-        own.max(worst_of(&problem.explains, categories))
-    };
-    problems.iter().filter_map(of).max()
 }
 
 fn status_of(severity: Severity) -> Status {
@@ -199,7 +178,62 @@ fn disk_io(source: &dyn Source, now: Timestamp) -> Result<String, &'static str> 
     })
 }
 
-fn number(expr: &str, source: &dyn Source, now: Timestamp) -> Option<f64> {
+/// What the members' logs on this host said of late, by kind.
+fn logs(sight: &Sight<'_>, source: &dyn Source, now: Timestamp) -> Result<String, String> {
+    let Some(read) = number("count(etcd_doctor_log_lines_total)", source, now) else {
+        let why = sight
+            .failing
+            .or(sight.inapplicable)
+            .map_or("no log is read", |gap| &gap.reason);
+        return Err(format!("not read here ({why}); see `journalctl -u etcd`"));
+    };
+    let lines = number("sum(etcd_doctor_log_lines_total)", source, now).unwrap_or(0.0);
+    let kinds = "sort_desc(sum by (kind) (increase(etcd_doctor_log_messages_total[5m])) > 0)";
+    let kinds = by_kind(kinds, source, now);
+    let named: Vec<String> = kinds
+        .iter()
+        .take(MOST_KINDS)
+        .map(|(kind, count)| format!("{} {count:.0}", kind.replace('_', " ")))
+        .collect();
+    let logs = format!(
+        "{lines} {} of {read} {}",
+        plural(lines as usize, "line"),
+        plural(read as usize, "log")
+    );
+    Ok(match kinds.len() {
+        0 => format!("{logs}, no known message in the last 5 min"),
+        all if all > MOST_KINDS => format!(
+            "{logs}; in 5 min: {}, and {} other kinds",
+            named.join(", "),
+            all - MOST_KINDS
+        ),
+        _ => format!("{logs}; in 5 min: {}", named.join(", ")),
+    })
+}
+
+fn by_kind(expr: &str, source: &dyn Source, now: Timestamp) -> Vec<(String, f64)> {
+    let value = Query::parse(expr)
+        .ok()
+        .and_then(|query| query.instant(source, now, &Options::default()).ok());
+    match value {
+        Some(QueryValue::Vector(elements)) => {
+            let named =
+                |element: &crate::promql::Element| (element.labels.get("kind").to_owned(), element.value);
+            elements.iter().map(named).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// A noun for that many.
+pub(super) fn plural(count: usize, noun: &str) -> String {
+    match count {
+        1 => noun.to_owned(),
+        _ => format!("{noun}s"),
+    }
+}
+
+pub(super) fn number(expr: &str, source: &dyn Source, now: Timestamp) -> Option<f64> {
     match Query::parse(expr)
         .ok()?
         .instant(source, now, &Options::default())
@@ -212,97 +246,4 @@ fn number(expr: &str, source: &dyn Source, now: Timestamp) -> Option<f64> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::diagnosis::tests::problem;
-    use crate::model::Quorum;
-    use crate::promql::{Matcher, Series};
-
-    struct Nothing;
-
-    impl Source for Nothing {
-        fn select(&self, _: &[Matcher], _: Timestamp, _: Timestamp) -> Vec<Series> {
-            Vec::new()
-        }
-    }
-
-    /// The statuses of the first three steps on a cluster of one member that answers.
-    fn first_three(problems: &[Problem], categories: &[&str], blind: &[&str]) -> [&'static str; 3] {
-        let member = MemberFacts {
-            reachable: true,
-            started: true,
-            raft_index: Some(1),
-            raft_applied_index: Some(1),
-            ..MemberFacts::default()
-        };
-        let quorum = Quorum {
-            voters: 1,
-            reachable: 1,
-            required: 1,
-            leader: Some("a".into()),
-            term: Some(2),
-        };
-        let facts = ClusterFacts {
-            members: vec![member],
-            quorum,
-            cluster_id: None,
-        };
-        let judges = Judges {
-            categories: categories.iter().copied().collect(),
-            blind: blind.iter().copied().collect(),
-        };
-        let items = answer(
-            &facts,
-            problems,
-            &judges,
-            None,
-            &Nothing,
-            Timestamp::from_millis(0),
-        );
-        [0, 1, 2].map(|at| items[at].status.as_str())
-    }
-
-    #[test]
-    fn a_step_passes_only_where_a_rule_judges_and_sees() {
-        assert_eq!(
-            first_three(&[], &["availability", "election"], &[]),
-            ["pass", "pass", "pass"]
-        );
-        assert_eq!(
-            first_three(&[], &["availability"], &[]),
-            ["pass", "unknown", "pass"]
-        );
-        assert_eq!(
-            first_three(&[], &["availability", "election"], &["election"]),
-            ["unknown", "unknown", "pass"]
-        );
-        assert_eq!(first_three(&[], &[], &[]), ["unknown", "unknown", "unknown"]);
-    }
-
-    #[test]
-    fn a_leader_that_could_not_be_read_is_not_missing() {
-        let mut facts = ClusterFacts {
-            members: vec![MemberFacts {
-                reachable: true,
-                ..MemberFacts::default()
-            }],
-            ..ClusterFacts::default()
-        };
-        let why = health(&facts, Some("the password is wrong")).unwrap_err();
-        assert!(why.ends_with("could not be read: the password is wrong"), "{why}");
-        facts.quorum.term = Some(2);
-        assert_eq!(health(&facts, None).unwrap(), "1 of 1 members answer, no leader");
-    }
-
-    #[test]
-    fn a_problem_counts_even_where_another_rule_is_blind() {
-        let down = Problem {
-            category: "availability".to_owned(),
-            ..problem("Down", Severity::Warning, "a")
-        };
-        assert_eq!(
-            first_three(&[down], &["availability"], &["availability"]),
-            ["warn", "unknown", "warn"]
-        );
-    }
-}
+mod tests;

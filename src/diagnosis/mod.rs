@@ -4,6 +4,8 @@ mod checklist;
 mod coverage;
 mod evidence;
 mod explain;
+mod judges;
+mod practices;
 mod remedy;
 
 pub use coverage::Provider;
@@ -34,6 +36,8 @@ pub struct Diagnosis {
     pub problems: Vec<Problem>,
     /// The guide's checklist.
     pub checklist: Vec<CheckItem>,
+    /// The guide's best practices: pass, warn or unknown. They do not count for the verdict.
+    pub best_practices: Vec<CheckItem>,
     /// What the rules could and could not see.
     pub coverage: Coverage,
     /// Failures of etcd-doctor's own making or of its reading, not findings about the cluster.
@@ -120,7 +124,7 @@ pub struct Evidence {
     pub reference: String,
 }
 
-/// An item of the guide's checklist.
+/// An item of the guide's checklist, or one of its best practices.
 #[derive(Clone, PartialEq, Debug)]
 pub struct CheckItem {
     /// Its number in the guide, from 1.
@@ -224,6 +228,15 @@ pub fn diagnose(inputs: &Inputs<'_>) -> Diagnosis {
         .ends_after
         .and_then(|window| suspected(rules, reports, window));
     let status = verdict(&problems, suspected, &batch.facts, blind.is_some());
+    let judges = judges::Judges::new(&judged, &coverage);
+    let audit = practices::Audit {
+        facts: &batch.facts,
+        problems: &problems,
+        judges: &judges,
+        source,
+        now: batch.time,
+        goes_on: inputs.ends_after.is_none(),
+    };
     Diagnosis {
         cluster: batch.cluster.clone(),
         time: batch.time,
@@ -232,11 +245,12 @@ pub fn diagnose(inputs: &Inputs<'_>) -> Diagnosis {
         checklist: checklist::answer(
             &batch.facts,
             &problems,
-            &judges(&judged, &coverage),
+            &judges,
             refused(batch),
             source,
             batch.time,
         ),
+        best_practices: audit.answer(),
         facts: batch.facts.clone(),
         problems,
         coverage,
@@ -254,32 +268,6 @@ fn refused(batch: &Batch) -> Option<&str> {
         Verdict::Failed(error) => Some(&*error.message),
         Verdict::Read | Verdict::NotApplicable(_) | Verdict::Nothing(_) => None,
     })
-}
-
-/// Which categories are judged, and in which of them one sees nothing: a rule that should, or all of them.
-fn judges<'a>(judged: &[coverage::Judged<'a>], coverage: &Coverage) -> checklist::Judges<'a> {
-    let category = |judged: &coverage::Judged<'a>| judged.rule.label("category");
-    let gaps = |judged: &coverage::Judged<'a>| {
-        let of = coverage
-            .gaps
-            .iter()
-            .filter(|gap| gap.blind && gap.alert == judged.rule.alert);
-        of.map(|gap| gap.applies).collect::<Vec<_>>()
-    };
-    let categories: BTreeSet<&str> = judged.iter().map(category).collect();
-    let is_blind = |of: &&str| {
-        let rules = judged.iter().filter(|judged| category(judged) == *of).map(gaps);
-        let (mut failing, mut seeing) = (false, false);
-        for gaps in rules {
-            failing |= gaps.contains(&true);
-            seeing |= gaps.is_empty();
-        }
-        failing || !seeing
-    };
-    checklist::Judges {
-        blind: categories.iter().copied().filter(is_blind).collect(),
-        categories,
-    }
 }
 
 fn candidates(

@@ -35,6 +35,7 @@ pub(super) fn snapshot(cluster: &str) -> Snapshot {
             facts: ClusterFacts::default(),
             problems: Vec::new(),
             checklist: Vec::new(),
+            best_practices: Vec::new(),
             coverage: Coverage::default(),
             errors: Vec::new(),
         },

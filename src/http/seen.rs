@@ -87,6 +87,7 @@ impl Seen {
             facts: ClusterFacts::default(),
             problems: Vec::new(),
             checklist: Vec::new(),
+            best_practices: Vec::new(),
             coverage: Coverage::default(),
             errors: Vec::new(),
         }

@@ -97,6 +97,7 @@ pub(crate) fn healthy() -> Diagnosis {
             check(1, "Members and quorum", Status::Pass, "3 of 3 answer"),
             check(2, "Database size", Status::Pass, "10% of the quota"),
         ],
+        best_practices: vec![],
         coverage: Coverage {
             rules: 20,
             evaluated: 20,
@@ -118,6 +119,11 @@ pub(crate) fn quota() -> Diagnosis {
     }
     diagnosis.facts.members[0].alarms = vec![AlarmKind::NoSpace];
     diagnosis.checklist[1] = check(2, "Database size", Status::Fail, "etcd-0 at 100% of its quota");
+    diagnosis.best_practices = vec![
+        check(1, "regular backups", Status::Pass, "the newest is 3 h old"),
+        check(2, "test restores", Status::Unknown, "no program can see it"),
+        check(7, "security", Status::Warn, "no TLS"),
+    ];
 
     let mut cause = problem(
         "EtcdQuotaExceeded",

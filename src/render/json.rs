@@ -49,6 +49,7 @@ struct ClusterShape<'a> {
     members: Vec<MemberShape<'a>>,
     problems: Vec<ProblemShape<'a>>,
     checklist: Vec<CheckShape<'a>>,
+    best_practices: Vec<PracticeShape<'a>>,
     coverage: CoverageShape<'a>,
 }
 
@@ -119,6 +120,14 @@ struct EvidenceShape<'a> {
 #[derive(Serialize)]
 struct CheckShape<'a> {
     step: usize,
+    title: &'static str,
+    status: &'static str,
+    detail: &'a str,
+}
+
+#[derive(Serialize)]
+struct PracticeShape<'a> {
+    number: usize,
     title: &'static str,
     status: &'static str,
     detail: &'a str,
@@ -201,6 +210,7 @@ impl<'a> ClusterShape<'a> {
             members: diagnosis.facts.members.iter().map(MemberShape::of).collect(),
             problems: diagnosis.problems.iter().map(ProblemShape::of).collect(),
             checklist: diagnosis.checklist.iter().map(CheckShape::of).collect(),
+            best_practices: diagnosis.best_practices.iter().map(PracticeShape::of).collect(),
             coverage: CoverageShape::of(&diagnosis.coverage),
         }
     }
@@ -283,6 +293,17 @@ impl<'a> EvidenceShape<'a> {
             value: evidence.value.filter(|value| value.is_finite()),
             unit: &evidence.unit,
             reference: &evidence.reference,
+        }
+    }
+}
+
+impl<'a> PracticeShape<'a> {
+    fn of(item: &'a CheckItem) -> Self {
+        Self {
+            number: item.step,
+            title: item.title,
+            status: item.status.as_str(),
+            detail: &item.detail,
         }
     }
 }

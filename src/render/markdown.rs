@@ -44,7 +44,8 @@ fn cluster(out: &mut String, diagnosis: &Diagnosis) {
     for problem in &diagnosis.problems {
         section(out, problem, diagnosis.time);
     }
-    checklist(out, diagnosis);
+    checklist(out, "## Checklist", "Step", &diagnosis.checklist);
+    checklist(out, "## Best practices", "No.", &diagnosis.best_practices);
     coverage(out, diagnosis);
     let failures = failures(diagnosis);
     if !failures.is_empty() {
@@ -175,11 +176,11 @@ fn symptoms(out: &mut String, problems: &[Problem], now: Timestamp, depth: usize
     }
 }
 
-fn checklist(out: &mut String, diagnosis: &Diagnosis) {
-    if diagnosis.checklist.is_empty() {
+fn checklist(out: &mut String, heading: &str, first: &str, items: &[crate::diagnosis::CheckItem]) {
+    if items.is_empty() {
         return;
     }
-    paragraph(out, "## Checklist");
+    paragraph(out, heading);
     let row = |item: &crate::diagnosis::CheckItem| {
         [
             item.step.to_string(),
@@ -190,8 +191,8 @@ fn checklist(out: &mut String, diagnosis: &Diagnosis) {
     };
     table(
         out,
-        ["Step", "What", "Status", "Read"],
-        diagnosis.checklist.iter().map(row).collect(),
+        [first, "What", "Status", "Read"],
+        items.iter().map(row).collect(),
     );
 }
 
@@ -309,6 +310,14 @@ Runbook: <https://runbooks.example/EtcdQuotaExceeded>
 | --- | --- | --- | --- |
 | 1 | Members and quorum | pass | 3 of 3 answer |
 | 2 | Database size | fail | etcd-0 at 100% of its quota |
+
+## Best practices
+
+| No. | What | Status | Read |
+| --- | --- | --- | --- |
+| 1 | regular backups | pass | the newest is 3 h old |
+| 2 | test restores | unknown | no program can see it |
+| 7 | security | warn | no TLS |
 
 *etcd-doctor 0.1.0, rules 9f86d081, 2023-11-14T22:13:20.000Z*
 

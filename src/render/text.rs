@@ -66,6 +66,7 @@ fn cluster(page: &mut Page, diagnosis: &Diagnosis) {
             .iter()
             .any(|problem| problem.severity > Severity::Info);
     checklist(page, &diagnosis.checklist, in_full);
+    practices(page, &diagnosis.best_practices);
     coverage(page, diagnosis, in_full);
     errors(page, diagnosis);
 }
@@ -347,6 +348,30 @@ fn remedy(page: &mut Page, problem: &Problem) {
 }
 
 // === What was checked, and what could not be ===
+
+/// The best practices in a line or two: what is not kept with the reason, what cannot be seen by its name. The other formats have them in full.
+fn practices(page: &mut Page, items: &[CheckItem]) {
+    if items.is_empty() {
+        return;
+    }
+    let of = |status: Status| items.iter().filter(move |item| item.status == status);
+    let mut text = format!(
+        "{} of {} best practices are kept",
+        of(Status::Pass).count(),
+        items.len()
+    );
+    let broken: Vec<String> = of(Status::Warn)
+        .map(|item| format!("{} ({})", item.title, item.detail))
+        .collect();
+    let unknown: Vec<&str> = of(Status::Unknown).map(|item| item.title).collect();
+    for (how, which) in [("not", broken.join(", ")), ("unknown", unknown.join(", "))] {
+        if !which.is_empty() {
+            text += &format!("; {how}: {which}");
+        }
+    }
+    page.gap();
+    page.paragraph(&[(Ink::Plain, "  ")], 2, Ink::Plain, &(text + "."));
+}
 
 fn checklist(page: &mut Page, items: &[CheckItem], in_full: bool) {
     if items.is_empty() {

@@ -30,7 +30,8 @@ pub(super) fn section(diagnosis: &Diagnosis, now: Timestamp) -> Markup {
             }
             @if !diagnosis.facts.members.is_empty() { (charts::figures(&diagnosis.cluster)) }
             (errors(&diagnosis.errors))
-            (checklist(&diagnosis.checklist))
+            (checklist("Checklist", "pass", &diagnosis.checklist))
+            (checklist("Best practices", "are kept", &diagnosis.best_practices))
             (coverage(&diagnosis.coverage))
         }
     }
@@ -106,14 +107,14 @@ fn errors(errors: &[SourceError]) -> Markup {
     }
 }
 
-fn checklist(items: &[CheckItem]) -> Markup {
+fn checklist(title: &str, how: &str, items: &[CheckItem]) -> Markup {
     if items.is_empty() {
         return html! {};
     }
     let passed = items.iter().filter(|item| item.status == Status::Pass).count();
     html! {
         details {
-            summary { "Checklist: " (passed) " of " (items.len()) " pass" }
+            summary { (title) ": " (passed) " of " (items.len()) " " (how) }
             ol.checklist {
                 @for item in items {
                     li value=(item.step) { (badge(item.status)) (item.title) span.dim { (item.detail) } }

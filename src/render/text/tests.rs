@@ -137,6 +137,9 @@ fn a_full_database_in_ascii_at_60_columns() {
 Checklist
   ok        1. Members and quorum: 3 of 3 answer
   fail      2. Database size: etcd-0 at 100% of its quota
+
+  1 of 3 best practices are kept; not: security (no TLS);
+  unknown: test restores.
 "#;
     assert_eq!(rendered(fixture::quota(), 60, true), expected);
 }
@@ -182,6 +185,8 @@ fn a_full_database_at_100_columns() {
 Checklist
   ok        1. Members and quorum: 3 of 3 answer
   fail      2. Database size: etcd-0 at 100% of its quota
+
+  1 of 3 best practices are kept; not: security (no TLS); unknown: test restores.
 "#;
     assert_eq!(rendered(fixture::quota(), 100, false), expected);
 }

@@ -1,48 +1,24 @@
 //! The certificate files of the members on this host, named by their flags: what other members and clients are shown, and
 //! the CAs that they are judged by.
 
+use std::sync::Arc;
+
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
-use super::certificates;
-use super::local::{self, Local, labels};
+use super::expiry::CertificateReading;
+use super::local::{self, Local};
 use super::{Collector, Failure, Member, Reading, Scope, Settings, Spec, Subject};
 use crate::client::Validity;
-use crate::model::{CollectError, Desc, Sample};
+use crate::model::CollectError;
 
 /// The row of `COLLECTORS`.
 pub const SPEC: Spec = Spec {
     name: "certificate_files",
     scope: Scope::Host,
-    descs: &[&NOT_AFTER, &NOT_BEFORE, &LAST],
+    descs: &[],
     build: |settings| Box::new(CertificateFiles(settings.clone())),
 };
-
-/// `use` is one of those in [`FILES`].
-const LABELS: &[&str] = &["member", "use"];
-
-const SECONDS: Option<&str> = Some("seconds");
-
-static NOT_AFTER: Desc = Desc::gauge(
-    "etcd_doctor_certificate_file_not_after_timestamp_seconds",
-    SECONDS,
-    "When the first of the certificates in a file of the member expires, in seconds since the epoch. The label use is \
-     server (--cert-file), peer (--peer-cert-file), client_ca (--trusted-ca-file), peer_ca (--peer-trusted-ca-file), \
-     gateway (--client-cert-file) or peer_client (--peer-client-cert-file).",
-)
-.labels(LABELS);
-static NOT_BEFORE: Desc = Desc::gauge(
-    "etcd_doctor_certificate_file_not_before_timestamp_seconds",
-    SECONDS,
-    "From when on all certificates in the file are valid.",
-)
-.labels(LABELS);
-static LAST: Desc = Desc::gauge(
-    "etcd_doctor_certificate_file_last_not_after_timestamp_seconds",
-    SECONDS,
-    "When the last of the certificates in the file expires: a bundle of CAs serves as long as one of them is valid.",
-)
-.labels(LABELS);
 
 /// What the files are for, by the setting that names them.
 const FILES: &[(&str, &str)] = &[
@@ -98,13 +74,12 @@ fn read(locals: &[Local]) -> Result<Reading, Failure> {
             named += 1;
             let validity = local.process.file(path).and_then(|path| Validity::of_file(&path));
             match validity {
-                Ok(validity) => {
-                    let labels = labels(&local.member, [("use", *used_for)]);
-                    let last = Sample::number(&LAST, labels.clone(), validity.last_not_after as f64);
-                    reading.samples.push(last);
-                    let dates = certificates::samples(&NOT_AFTER, &NOT_BEFORE, labels, validity);
-                    reading.samples.extend(dates);
-                }
+                Ok(validity) => reading.certificates.push(CertificateReading {
+                    member: Some(Arc::clone(&local.member)),
+                    used_for,
+                    source: "file",
+                    validity,
+                }),
                 Err(error) => {
                     reading.lacking = reading.lacking.or_else(|| Some(of_member(local, setting, error)));
                 }
@@ -143,7 +118,6 @@ mod tests {
 
     use super::*;
     use crate::collect::fixture;
-    use crate::model::Value;
 
     /// A `/proc` with one etcd process in a container, whose root is a folder beneath it.
     fn process(proc: &Path, flags: &str) -> std::path::PathBuf {
@@ -185,13 +159,12 @@ mod tests {
         fs::write(pki.join("peer.crt"), params.self_signed(&key).unwrap().pem()).unwrap();
 
         let reading = collect(proc.path(), "https://h:2379").await.expect("a reading");
-        let expiry = reading
-            .samples
+        let read: Vec<_> = reading
+            .certificates
             .iter()
-            .find(|sample| std::ptr::eq(sample.desc, &NOT_AFTER));
-        let expiry = expiry.expect("the peer certificate is read");
-        assert_eq!(expiry.labels.to_string(), r#"{member="a", use="peer"}"#);
-        assert!(matches!(expiry.value, Value::Number(1_893_456_000.0)));
+            .map(|read| (read.member.as_deref(), read.used_for, read.validity.not_after))
+            .collect();
+        assert_eq!(read, [(Some("a"), "peer", 1_893_456_000)]);
         let lacking = reading.lacking.expect("the missing file is said");
         assert!(
             lacking

@@ -1,11 +1,13 @@
 //! The certificate that each member shows its clients, as seen in the TLS handshakes of our own connections.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::time::Instant;
 
+use super::expiry::CertificateReading;
 use super::{Collector, Failure, Reading, Scope, Spec, Subject};
 use crate::client::{Link, Shown, Validity};
 use crate::model::{CollectError, Desc, Labels, Reason, Sample, Timestamp};
@@ -14,29 +16,15 @@ use crate::model::{CollectError, Desc, Labels, Reason, Sample, Timestamp};
 pub const SPEC: Spec = Spec {
     name: "certificates",
     scope: Scope::Member,
-    descs: &[&NOT_AFTER, &NOT_BEFORE, &CLIENT_CERTIFICATE_REQUESTED],
+    descs: &[&CLIENT_CERTIFICATE_REQUESTED],
     build: |_| Box::new(Certificates::default()),
 };
 
-const SECONDS: Option<&str> = Some("seconds");
-
-static NOT_AFTER: Desc = Desc::gauge(
-    "etcd_doctor_certificate_not_after_timestamp_seconds",
-    SECONDS,
-    "When the first of the certificates expires that the member shows its clients, in seconds since the epoch, from the \
-     newest TLS handshake. The label use is server.",
-)
-.labels(&["use"]);
-static NOT_BEFORE: Desc = Desc::gauge(
-    "etcd_doctor_certificate_not_before_timestamp_seconds",
-    SECONDS,
-    "From when on all of these certificates are valid; absent when the handshake failed because one had expired.",
-)
-.labels(&["use"]);
 static CLIENT_CERTIFICATE_REQUESTED: Desc = Desc::gauge(
     "etcd_doctor_member_client_certificate_requested",
     None,
-    "Whether the member asked for a client certificate in the newest TLS handshake, which etcd does when it requires one.",
+    "Whether the member asked for a client certificate in the newest TLS handshake, which etcd does when it requires one; absent \
+     where it serves plain text.",
 );
 
 /// How old a handshake may be: a certificate renewed since is not seen, for connections are kept.
@@ -70,21 +58,21 @@ impl Collector for Certificates {
                     fix: "have the member's certificate issued anew by a CA that keeps to X.509".into(),
                 })
             })?;
-            let mut samples = samples(
-                &NOT_AFTER,
-                &NOT_BEFORE,
-                Labels::new([("use", "server")]),
-                validity,
-            );
-            if let Some(asks) = shown.asks_for_certificate {
-                samples.push(Sample::number(
+            let asks = shown.asks_for_certificate.map(|asks| {
+                Sample::number(
                     &CLIENT_CERTIFICATE_REQUESTED,
                     Labels::empty(),
                     f64::from(u8::from(asks)),
-                ));
-            }
+                )
+            });
             Ok(Reading {
-                samples,
+                samples: asks.into_iter().collect(),
+                certificates: vec![CertificateReading {
+                    member: subject.member.as_ref().map(|member| Arc::clone(&member.name)),
+                    used_for: "server",
+                    source: "handshake",
+                    validity,
+                }],
                 ..Reading::default()
             })
         }
@@ -131,20 +119,6 @@ fn patience(shown: &Shown, now: Timestamp) -> Duration {
         Ok(validity) if !near_the_end(validity) => LOOK_AGAIN,
         _ => LOOK_AGAIN_NEAR_THE_END,
     }
-}
-
-/// The samples of what is known of some certificates.
-pub(super) fn samples(
-    not_after: &'static Desc,
-    not_before: &'static Desc,
-    labels: Labels,
-    validity: Validity,
-) -> Vec<Sample> {
-    let begin = validity
-        .not_before
-        .map(|begin| Sample::number(not_before, labels.clone(), begin as f64));
-    let end = Sample::number(not_after, labels, validity.not_after as f64);
-    [end].into_iter().chain(begin).collect()
 }
 
 #[cfg(test)]

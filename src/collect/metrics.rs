@@ -19,12 +19,12 @@ struct Pass {
 
 /// Declares the descriptions of what is passed on, and the table of them.
 macro_rules! passed_on {
-    ($($name:ident = $kind:ident($to:literal, $unit:expr, $help:literal) from $from:literal $(by $label:literal)?;)*) => {
+    ($($name:ident = $kind:ident($to:literal, $unit:expr, $help:literal) from $from:literal $(by $label:literal)? $(, $mark:ident)?;)*) => {
         $(static $name: Desc = Desc::$kind(
             concat!("etcd_doctor_", $to),
             $unit,
             concat!($help, " From the member's ", $from, "."),
-        )$(.labels(&[$label]))?;)*
+        )$(.labels(&[$label]))?$(.$mark())?;)*
 
         const PASSED_ON: &[Pass] = &[$(Pass { from: $from, to: &$name }),*];
         const DESCS: &[&Desc] = &[$(&$name,)* &INVALID_WRITES];
@@ -37,7 +37,7 @@ passed_on! {
     BACKEND_COMMIT = histogram("backend_commit_duration_seconds", Some("seconds"), "Duration of the member's commits of its database to disk.")
         from "etcd_disk_backend_commit_duration_seconds";
     PEER_ROUND_TRIP = histogram("peer_round_trip_time_seconds", Some("seconds"), "Round-trip time to a current peer, by its name.")
-        from "etcd_network_peer_round_trip_time_seconds" by "peer";
+        from "etcd_network_peer_round_trip_time_seconds" by "peer", sparse;
     COMMITTED = gauge("proposals_committed", None, "Raft proposals committed: the index of the last committed entry.") from "etcd_server_proposals_committed_total";
     APPLIED = gauge("proposals_applied", None, "Raft proposals applied: the index of the last applied entry. Behind the committed one when applying is slow.") from "etcd_server_proposals_applied_total";
     PENDING = gauge("proposals_pending", None, "Raft proposals waiting to be committed.") from "etcd_server_proposals_pending";

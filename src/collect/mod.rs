@@ -9,6 +9,7 @@ mod cgroup;
 mod collection;
 mod disk;
 mod elections;
+mod expiry;
 mod filesystem;
 #[cfg(test)]
 mod fixture;
@@ -39,6 +40,7 @@ use crate::model::{AlarmKind, CollectError, Desc, PageSeries, Reason, Sample, Ti
 
 pub use backups::MAX_FOLDERS as MAX_BACKUP_FOLDERS;
 pub use collection::Collection;
+pub use expiry::CertificateReading;
 
 /// Every collector, in the order of the report.
 pub const COLLECTORS: &[Spec] = &[
@@ -80,6 +82,11 @@ pub const DERIVATIONS: &[Derivation] = &[
         name: "quota",
         from: &["status", "metrics"],
         descs: quota::DESCS,
+    },
+    Derivation {
+        name: "expiry",
+        from: &["certificates", "certificate_files", "own_certificates"],
+        descs: expiry::DESCS,
     },
     Derivation {
         name: "settings",
@@ -229,6 +236,8 @@ pub struct Reading {
     pub samples: Vec<Sample>,
     /// What could not be read beside the samples: it counts as a failure of the collector, and they stay.
     pub lacking: Option<CollectError>,
+    /// From the collectors of certificates.
+    pub certificates: Vec<CertificateReading>,
     /// From `status`.
     pub status: Option<StatusReading>,
     /// From `metrics`.

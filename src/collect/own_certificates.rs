@@ -3,42 +3,16 @@
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
-use super::certificates;
+use super::expiry::CertificateReading;
 use super::{Collector, Failure, Reading, Scope, Spec, Subject, local};
-use crate::model::{Desc, Labels, Sample};
 
 /// The row of `COLLECTORS`.
 pub const SPEC: Spec = Spec {
     name: "own_certificates",
     scope: Scope::Own,
-    descs: &[&NOT_AFTER, &NOT_BEFORE, &LAST],
+    descs: &[],
     build: |_| Box::new(OwnCertificates),
 };
-
-/// `use` is `client` or `ca`.
-const LABELS: &[&str] = &["use"];
-
-const SECONDS: Option<&str> = Some("seconds");
-
-static NOT_AFTER: Desc = Desc::gauge(
-    "etcd_doctor_own_certificate_not_after_timestamp_seconds",
-    SECONDS,
-    "When the first of the certificates in a file of etcd-doctor's own expires, in seconds since the epoch. The label use \
-     is client for tls.cert_file and ca for tls.ca_file.",
-)
-.labels(LABELS);
-static NOT_BEFORE: Desc = Desc::gauge(
-    "etcd_doctor_own_certificate_not_before_timestamp_seconds",
-    SECONDS,
-    "From when on all certificates in the file are valid.",
-)
-.labels(LABELS);
-static LAST: Desc = Desc::gauge(
-    "etcd_doctor_own_certificate_last_not_after_timestamp_seconds",
-    SECONDS,
-    "When the last of the certificates in the file expires: a bundle of CAs serves as long as one of them is valid.",
-)
-.labels(LABELS);
 
 struct OwnCertificates;
 
@@ -56,13 +30,12 @@ impl Collector for OwnCertificates {
             }
             for (used_for, validity) in files {
                 match validity {
-                    Ok(validity) => {
-                        let labels = Labels::new([("use", used_for)]);
-                        let last = Sample::number(&LAST, labels.clone(), validity.last_not_after as f64);
-                        reading.samples.push(last);
-                        let dates = certificates::samples(&NOT_AFTER, &NOT_BEFORE, labels, validity);
-                        reading.samples.extend(dates);
-                    }
+                    Ok(validity) => reading.certificates.push(CertificateReading {
+                        member: None,
+                        used_for,
+                        source: "own",
+                        validity,
+                    }),
                     Err(error) => reading.lacking = reading.lacking.or(Some(error)),
                 }
             }
@@ -110,14 +83,12 @@ mod tests {
         .expect("a reading");
         let lacking = reading.lacking.expect("the empty file is said");
         assert!(lacking.message.ends_with("client.crt is empty"), "{lacking}");
-        let lines: Vec<String> = reading
-            .samples
+        let read: Vec<_> = reading
+            .certificates
             .iter()
-            .map(|sample| format!("{}{} {:?}", sample.desc.name, sample.labels, sample.value))
+            .map(|certificate| (certificate.used_for, certificate.validity.not_after))
             .collect();
-        let expected =
-            r#"etcd_doctor_own_certificate_not_after_timestamp_seconds{use="ca"} Number(1893456000.0)"#;
-        assert!(lines.iter().any(|line| line == expected), "{lines:#?}");
+        assert_eq!(read, [("ca", 1_893_456_000)]);
     }
 
     #[tokio::test]

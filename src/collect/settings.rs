@@ -18,7 +18,7 @@ static ELECTION: Desc = Desc::gauge(
 )
 .labels(LABELS);
 static SNAPSHOT_COUNT: Desc = Desc::gauge(
-    "etcd_doctor_process_snapshot_count",
+    "etcd_doctor_process_snapshot_entries",
     None,
     "After how many applied entries the member writes a raft snapshot, from --snapshot-count.",
 )
@@ -127,11 +127,11 @@ mod tests {
         let expected = [
             "heartbeat_interval_seconds default 0.1",
             "election_timeout_seconds default 1",
-            "snapshot_count default 100000",
+            "snapshot_entries default 100000",
             "auto_compaction_enabled default 0",
         ];
         assert_eq!(defaults(Some("3.5.16")), expected);
-        assert_eq!(defaults(Some("3.6.0"))[2], "snapshot_count default 10000");
+        assert_eq!(defaults(Some("3.6.0"))[2], "snapshot_entries default 10000");
         assert_eq!(defaults(None).len(), 3, "the version is not known");
     }
 

@@ -151,6 +151,7 @@ fn lacking(
     if failures.is_empty() {
         let nothing = |outcome: &&Outcome| matches!(outcome.verdict, Verdict::Nothing(_));
         if !blind
+            || sparse(metric, provider)
             || outcomes.iter().any(nothing)
             || batch.facts.members.iter().all(|member| !member.reachable)
         {
@@ -303,6 +304,15 @@ fn counts(metric: &str, providers: &[Provider]) -> bool {
         .any(|desc| desc.kind != Kind::Gauge)
 }
 
+/// Whether a metric is absent where there is nothing to tell of.
+fn sparse(metric: &str, provider: &Provider) -> bool {
+    let mut descs = provider.descs.iter().filter(|desc| desc.sparse);
+    descs.any(|desc| match desc.kind {
+        Kind::Histogram => metric.starts_with(desc.name),
+        Kind::Counter | Kind::Gauge => metric == desc.name,
+    })
+}
+
 fn provider_of<'a>(metric: &str, providers: &'a [Provider]) -> Option<&'a Provider> {
     let base = |name: &str| {
         ["_bucket", "_sum", "_count"]
@@ -389,8 +399,9 @@ mod tests {
 
     static SIZE: Desc = Desc::gauge("size", None, "x");
     static TOLERANCE: Desc = Desc::gauge("tolerance", None, "x");
+    static ROUND_TRIPS: Desc = Desc::histogram("round_trips", None, "x").sparse();
     static WRITES: Desc = Desc::counter("writes_total", None, "x");
-    static DESCS: &[&Desc] = &[&SIZE, &TOLERANCE];
+    static DESCS: &[&Desc] = &[&SIZE, &TOLERANCE, &ROUND_TRIPS];
     static HOST_DESCS: &[&Desc] = &[&WRITES];
 
     /// The gaps of a rule over a cluster of `a` and `b`, of which `status` failed on those that `failed` names.
@@ -488,6 +499,18 @@ mod tests {
                 &[]
             ),
             []
+        );
+    }
+
+    #[test]
+    fn what_is_absent_for_want_of_anything_to_tell_is_no_gap() {
+        assert_eq!(gaps("round_trips_sum > 1", &[], &[], &[]), []);
+        let missing = gap("there is no series size", "", true);
+        assert_eq!(gaps("size > 1", &[], &[], &[]), [missing]);
+        assert_eq!(
+            gaps("round_trips_sum > 1", &[], &[], &["a"]),
+            [gap("a: refused", "mend a", true)],
+            "a page that could not be read is one"
         );
     }
 

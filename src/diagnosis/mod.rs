@@ -109,6 +109,17 @@ pub struct Problem {
     pub explains: Vec<Problem>,
 }
 
+impl Problem {
+    /// Whether it is a remark on how the cluster is set up, rather than something that happens to it: worth a line after
+    /// the problems, and no headline.
+    pub fn is_remark(&self) -> bool {
+        self.severity == Severity::Info && REMARKS.contains(&&*self.category) && self.explains.is_empty()
+    }
+}
+
+/// The categories of remarks.
+const REMARKS: [&str; 2] = ["configuration", "security"];
+
 /// One value that a problem is judged by.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Evidence {
@@ -400,18 +411,23 @@ fn summary(
         (0, _) => return format!("none of {known} members answers"),
         _ => {}
     }
-    let firing: Vec<&Problem> = problems
+    let (remarks, firing): (Vec<&Problem>, Vec<&Problem>) = problems
         .iter()
         .filter(|problem| worst_firing(std::slice::from_ref(problem)).is_some())
-        .collect();
+        .partition(|problem| problem.is_remark());
+    let remarks = match remarks.len() {
+        0 => String::new(),
+        1 => "; 1 remark".to_owned(),
+        more => format!("; {more} remarks"),
+    };
     let worse_than_info =
         |problem: &&&Problem| worst_firing(std::slice::from_ref(**problem)) > Some(Severity::Info);
     let pending = problems.iter().find(|problem| problem.severity > Severity::Info);
     match (firing.as_slice(), blind, pending) {
         ([], Some((gap, coverage)), _) if status == Status::Unknown => blindness(gap, coverage, facts),
         ([], _, Some(pending)) => format!("not certain yet: {}", pending.summary),
-        ([], _, None) if known == 1 => "no problem found, its one member answers".to_owned(),
-        ([], _, None) => format!("no problem found, {answering} of {known} members answer"),
+        ([], _, None) if known == 1 => format!("no problem found, its one member answers{remarks}"),
+        ([], _, None) => format!("no problem found, {answering} of {known} members answer{remarks}"),
         ([only], ..) => only.summary.clone(),
         ([first, rest @ ..], ..) => match rest.iter().filter(worse_than_info).count() {
             0 => first.summary.clone(),

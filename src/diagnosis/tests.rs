@@ -107,6 +107,27 @@ fn the_summary_names_the_first_problem_and_counts_the_rest() {
         summary(Status::Pass, &[], &facts(true), None),
         "no problem found, its one member answers"
     );
+    let mut remark = problem("R", Severity::Info, "");
+    remark.category = "security".into();
+    assert_eq!(
+        summary(
+            Status::Pass,
+            &[remark.clone(), remark.clone()],
+            &facts(true),
+            None
+        ),
+        "no problem found, its one member answers; 2 remarks"
+    );
+    assert_eq!(
+        summary(
+            Status::Pass,
+            &[remark, beside_news[1].clone()],
+            &facts(true),
+            None
+        ),
+        "C happened",
+        "a remark is no headline"
+    );
     assert_eq!(
         summary(Status::Unknown, &[], &facts(false), None),
         "its only known member does not answer"

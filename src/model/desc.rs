@@ -13,6 +13,9 @@ pub struct Desc {
     pub unit: Option<&'static str>,
     /// Its label names, without those that the runner adds: `cluster`, and for a collector of members `member`.
     pub labels: &'static [&'static str],
+    /// Whether it is absent where there is nothing to tell of (round trips of a member without peers, say): rules about
+    /// it then have nothing to judge, which is no gap.
+    pub sparse: bool,
 }
 
 /// How a metric behaves over time.
@@ -35,6 +38,7 @@ impl Desc {
             kind: Kind::Gauge,
             unit,
             labels: &[],
+            sparse: false,
         }
     }
 
@@ -46,6 +50,7 @@ impl Desc {
             kind: Kind::Counter,
             unit,
             labels: &[],
+            sparse: false,
         }
     }
 
@@ -57,6 +62,7 @@ impl Desc {
             kind: Kind::Histogram,
             unit,
             labels: &[],
+            sparse: false,
         }
     }
 
@@ -64,6 +70,12 @@ impl Desc {
     #[must_use]
     pub const fn labels(mut self, labels: &'static [&'static str]) -> Self {
         self.labels = labels;
+        self
+    }
+    /// The same, absent where there is nothing to tell of.
+    #[must_use]
+    pub const fn sparse(mut self) -> Self {
+        self.sparse = true;
         self
     }
 }

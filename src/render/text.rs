@@ -56,9 +56,12 @@ fn cluster(page: &mut Page, diagnosis: &Diagnosis) {
     );
     page.line(2, Ink::Dim, &seen(diagnosis));
     members(page, diagnosis);
-    for found in &diagnosis.problems {
+    let (remarked, found): (Vec<&Problem>, Vec<&Problem>) =
+        diagnosis.problems.iter().partition(|problem| problem.is_remark());
+    for found in found {
         problem(page, found, diagnosis.time);
     }
+    remarks(page, &remarked, &diagnosis.cluster);
     // In full where there is something to compare it with.
     let in_full = diagnosis.status != Status::Pass
         || diagnosis
@@ -217,6 +220,26 @@ fn problem(page: &mut Page, problem: &Problem, now: Timestamp) {
             symptom(page, found, now, 5);
         }
     }
+}
+
+/// How the cluster is set up, in one sentence: during an incident nobody reads more of it, and what is not certain can wait.
+fn remarks(page: &mut Page, remarks: &[&Problem], cluster: &str) {
+    let subject = format!("etcd cluster {cluster} ");
+    let texts: Vec<&str> = remarks
+        .iter()
+        .filter(|remark| remark.firing)
+        .map(|remark| {
+            let title = title(remark);
+            title.strip_prefix(&*subject).unwrap_or(title)
+        })
+        .collect();
+    if texts.is_empty() {
+        return;
+    }
+    page.gap();
+    let lead = [(Ink::Plain, "  "), (Ink::Bold, "Remarks: ")];
+    let text = format!("{} (in full with -o markdown).", texts.join("; "));
+    page.paragraph(&lead, 2, Ink::Plain, &text);
 }
 
 /// The summary; the alert's name where a rule has none.

@@ -23,7 +23,8 @@ fn seconds(time: SystemTime) -> f64 {
     since.as_secs() as f64
 }
 
-const SHOWN: &str = r#"certificate_not_after_timestamp_seconds{member="etcd-0", use="server"}"#;
+const SHOWN: &str =
+    r#"certificate_not_after_timestamp_seconds{member="etcd-0", source="handshake", use="server"}"#;
 
 #[tokio::test]
 async fn the_expiry_is_read_from_our_own_handshakes_and_from_the_members_files() {
@@ -39,7 +40,7 @@ async fn the_expiry_is_read_from_our_own_handshakes_and_from_the_members_files()
         assert_eq!(value(&batch, SHOWN), Some(seconds(end)), "in the first cycle");
         for (series, expected) in [
             (
-                r#"certificate_file_not_after_timestamp_seconds{member="etcd-0", use="server"}"#,
+                r#"certificate_not_after_timestamp_seconds{member="etcd-0", source="file", use="server"}"#,
                 seconds(end),
             ),
             (r#"member_client_certificate_requested{member="etcd-0"}"#, 1.0),
@@ -57,9 +58,9 @@ async fn the_expiry_is_read_from_our_own_handshakes_and_from_the_members_files()
             assert_eq!(value(&batch, series), Some(expected), "{series}");
         }
         for series in [
-            r#"certificate_file_last_not_after_timestamp_seconds{member="etcd-0", use="client_ca"}"#,
-            r#"own_certificate_not_after_timestamp_seconds{use="client"}"#,
-            r#"own_certificate_last_not_after_timestamp_seconds{use="ca"}"#,
+            r#"certificate_last_not_after_timestamp_seconds{member="etcd-0", source="file", use="client_ca"}"#,
+            r#"certificate_not_after_timestamp_seconds{source="own", use="client"}"#,
+            r#"certificate_last_not_after_timestamp_seconds{source="own", use="ca"}"#,
         ] {
             assert!(value(&batch, series) > Some(seconds(end)), "{series}");
         }
@@ -100,7 +101,7 @@ async fn an_expired_certificate_is_known_although_no_connection_comes_of_it() {
             Some(0.0)
         );
         // What can be read still is.
-        let client = r#"own_certificate_not_after_timestamp_seconds{use="client"}"#;
+        let client = r#"certificate_not_after_timestamp_seconds{source="own", use="client"}"#;
         assert!(value(&batch, client).is_some());
     }
 }

@@ -94,7 +94,7 @@ async fn diagnose_tells_by_its_exit_status_what_it_found() {
     assert!(
         output
             .stdout
-            .starts_with("PASS  etcd: no problem found, 3 of 3 members answer\n"),
+            .starts_with("PASS  etcd: no problem found, 3 of 3 members answer"),
         "{output:?}"
     );
     assert!(

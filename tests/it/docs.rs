@@ -76,14 +76,6 @@ const SECTIONS: &[(&str, &str)] = &[
          a minute in the last third of a certificate's life.",
     ),
     (
-        "certificate_files",
-        "From the certificate files that the flags of members on this host name. Keys are never read.",
-    ),
-    (
-        "own_certificates",
-        "From the certificate files that etcd-doctor itself was given for the cluster.",
-    ),
-    (
         "backups",
         "From the files in the folders that `clusters[].backups` names, read in the background.",
     ),
@@ -100,6 +92,13 @@ const SECTIONS: &[(&str, &str)] = &[
     (
         "quota",
         "The quota of each member, from the best place that tells it.",
+    ),
+    (
+        "expiry",
+        "From what each member shows in a handshake (source is handshake, use is server), from the files that the flags of \
+         members on this host name (source is file; use is server, peer, client_ca, peer_ca, gateway for `--client-cert-file`, \
+         peer_client for `--peer-client-cert-file`), and from etcd-doctor's own files for the cluster (source is own, without a \
+         member; use is client for `tls.cert_file`, ca for `tls.ca_file`). Keys are never read.",
     ),
     (
         "settings",
@@ -202,7 +201,9 @@ pub(crate) fn metrics() -> BTreeMap<&'static str, Vec<(&'static Desc, Vec<&'stat
             Scope::Member => &["cluster", "member"],
             Scope::Host | Scope::Own => &["cluster"],
         };
-        sections.insert(spec.name, with(added, &mut spec.descs.iter().copied()));
+        if !spec.descs.is_empty() {
+            sections.insert(spec.name, with(added, &mut spec.descs.iter().copied()));
+        }
     }
     for derivation in DERIVATIONS {
         let rows = with(&["cluster"], &mut derivation.descs.iter().copied());

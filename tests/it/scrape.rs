@@ -34,6 +34,7 @@ const OF_A_SILENT_MEMBER: &[&str] = &[
     "etcd_doctor_member_reachable",
     "etcd_doctor_member_restarts_total",
     "etcd_doctor_member_started",
+    "etcd_doctor_member_urls",
     "etcd_doctor_probe_duration_seconds",
     "etcd_doctor_probe_success",
     "etcd_doctor_problem",

@@ -11,7 +11,7 @@ use crate::client::Link;
 use crate::client::scrape::Page;
 use crate::collect::elections::{ELECTIONS, RESTARTS, Sighting};
 use crate::collect::members::Seen;
-use crate::collect::{Failure, addresses, alarms, members, quota, settings, status};
+use crate::collect::{Failure, addresses, alarms, expiry, members, quota, settings, status};
 use crate::model::{
     Batch, ClusterFacts, CollectError, Labels, Outcome, Quota, Reason, Sample, TargetPage, Timestamp, Verdict,
 };
@@ -39,6 +39,7 @@ impl Collection {
                 Ok(reading) => {
                     let labels = member.as_ref().map(|name| ("member", &**name));
                     samples.extend(reading.samples.into_iter().map(|sample| labelled(sample, labels)));
+                    samples.extend(reading.certificates.iter().flat_map(expiry::samples));
                     for (name, process) in reading.processes {
                         if let Some(view) = views.iter_mut().find(|view| view.name == name) {
                             view.process = Some(process);

@@ -75,6 +75,35 @@ fn what_is_always_so_takes_little_room() {
     );
 }
 
+/// Remarks on the set-up stand after the problems, whatever their place in the ranking.
+#[test]
+fn remarks_are_one_sentence_after_the_problems() {
+    let mut diagnosis = fixture::healthy();
+    let mut remark = fixture::quota().problems.remove(0);
+    (remark.severity, remark.explains) = (Severity::Info, vec![]);
+    remark.category = "configuration".into();
+    remark.summary = "etcd cluster prod has an even number of voters".into();
+    let mut other = remark.clone();
+    (other.category, other.summary) = ("security".into(), "a certificate expires in 20 days".into());
+    let mut uncertain = remark.clone();
+    uncertain.firing = false;
+    let mut problem = uncertain.clone();
+    (problem.category, problem.alert) = ("election".into(), "EtcdLeaderChanged".into());
+    diagnosis.problems = vec![remark, other, uncertain, problem];
+    let text = rendered(diagnosis, 80, true);
+    let (_, end) = text.split_once("2 entries\n\n").unwrap();
+    let expected = "\
+1. INFO  etcd cluster prod has an even number of voters
+   EtcdLeaderChanged - member etcd-0 - pending for 3 min
+
+  Remarks: has an even number of voters; a certificate expires in 20 days (in
+  full with -o markdown).
+
+  All 2 items of the checklist pass.
+";
+    assert_eq!(end, expected);
+}
+
 #[test]
 fn a_healthy_cluster_on_a_wide_terminal() {
     let expected = r#"PASS  prod: 3 members, all well

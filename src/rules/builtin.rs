@@ -98,7 +98,6 @@ pub const RUNBOOKS: &[(&str, &str)] = runbooks![
     "EtcdSnapshotCountUnusual",
     "EtcdStoppedByFullDisk",
     "EtcdTimeoutsDiffer",
-    "EtcdTimeoutsTooTight",
     "EtcdTooManyVoters",
     "EtcdVersionUnsupported",
     "EtcdVersionsMixed",

@@ -109,7 +109,7 @@ fn lacking(
         .filter(|series| series.points.last().is_some_and(fresh))
         .map(|series| series.labels.get("member"))
         .collect();
-    let Some(provider) = provider_of(metric, providers) else {
+    let Some((provider, desc)) = provider_of(metric, providers) else {
         // A metric of the user's own rules: etcd's, another rule's, or one that nothing yields.
         return if found.is_empty() && !metric.starts_with("ALERTS") {
             vec![unknown(alert, metric)]
@@ -151,7 +151,7 @@ fn lacking(
     if failures.is_empty() {
         let nothing = |outcome: &&Outcome| matches!(outcome.verdict, Verdict::Nothing(_));
         if !blind
-            || sparse(metric, provider)
+            || desc.sparse
             || outcomes.iter().any(nothing)
             || batch.facts.members.iter().all(|member| !member.reachable)
         {
@@ -304,28 +304,17 @@ fn counts(metric: &str, providers: &[Provider]) -> bool {
         .any(|desc| desc.kind != Kind::Gauge)
 }
 
-/// Whether a metric is absent where there is nothing to tell of.
-fn sparse(metric: &str, provider: &Provider) -> bool {
-    let mut descs = provider.descs.iter().filter(|desc| desc.sparse);
-    descs.any(|desc| match desc.kind {
-        Kind::Histogram => metric.starts_with(desc.name),
-        Kind::Counter | Kind::Gauge => metric == desc.name,
-    })
-}
-
-fn provider_of<'a>(metric: &str, providers: &'a [Provider]) -> Option<&'a Provider> {
+fn provider_of<'a>(metric: &str, providers: &'a [Provider]) -> Option<(&'a Provider, &'static Desc)> {
     let base = |name: &str| {
         ["_bucket", "_sum", "_count"]
             .iter()
             .find_map(|suffix| name.strip_suffix(suffix).map(str::to_owned))
     };
     let of_histogram = base(metric);
-    providers.iter().find(|provider| {
-        provider
-            .descs
-            .iter()
-            .any(|desc| desc.name == metric || of_histogram.as_deref() == Some(desc.name))
-    })
+    let is = |desc: &&&'static Desc| desc.name == metric || of_histogram.as_deref() == Some(desc.name);
+    providers
+        .iter()
+        .find_map(|provider| Some((provider, *provider.descs.iter().find(is)?)))
 }
 
 fn unknown(alert: &str, metric: &str) -> Gap {
@@ -373,7 +362,7 @@ mod tests {
             descs: DESCS,
             host: false,
         }];
-        let of = |metric| provider_of(metric, &providers).map(|provider| provider.collectors[0]);
+        let of = |metric| provider_of(metric, &providers).map(|(provider, _)| provider.collectors[0]);
         assert_eq!(of("etcd_doctor_x_seconds_bucket"), Some("metrics"));
         assert_eq!(of("etcd_doctor_y_bucket"), None);
     }
@@ -401,7 +390,8 @@ mod tests {
     static TOLERANCE: Desc = Desc::gauge("tolerance", None, "x");
     static ROUND_TRIPS: Desc = Desc::histogram("round_trips", None, "x").sparse();
     static WRITES: Desc = Desc::counter("writes_total", None, "x");
-    static DESCS: &[&Desc] = &[&SIZE, &TOLERANCE, &ROUND_TRIPS];
+    static LOSSES: Desc = Desc::gauge("losses", None, "x").sparse();
+    static DESCS: &[&Desc] = &[&SIZE, &TOLERANCE, &ROUND_TRIPS, &LOSSES];
     static HOST_DESCS: &[&Desc] = &[&WRITES];
 
     /// The gaps of a rule over a cluster of `a` and `b`, of which `status` failed on those that `failed` names.
@@ -579,6 +569,11 @@ mod tests {
         assert_eq!(
             gaps("size > 1", &[], &[], &[]),
             [gap("there is no series size", "", true)]
+        );
+        assert_eq!(gaps("losses > 1", &[], &[], &[]), [], "there is nothing to tell");
+        assert_eq!(
+            gaps("losses > 1", &[], &[], &["b"]),
+            [gap("b: refused", "mend b", true)]
         );
     }
 

@@ -155,7 +155,11 @@ pub(super) mod tests {
         let rules = RuleSet::new(crate::rules::load("f", &text).expect("test data"));
         let judged: Vec<Judged<'_>> = rules
             .alerting()
-            .map(|(_, _, rule)| Judged { rule, report: None })
+            .map(|(_, _, rule)| Judged {
+                rule,
+                report: None,
+                history: Vec::new(),
+            })
             .collect();
         let coverage = Coverage {
             gaps,

@@ -102,6 +102,11 @@ impl Trail {
         self.state().failure.clone()
     }
 
+    /// Whether the newest connection came as far as TCP.
+    pub(super) fn connected(&self) -> bool {
+        matches!(self.state().step, Step::Handshaking | Step::Open)
+    }
+
     /// What a call that got no answer within its deadline was waiting for.
     pub(super) fn timed_out(&self, call: &str, endpoint: &Endpoint, limit: Duration) -> CollectError {
         let step = self.state().step.clone();

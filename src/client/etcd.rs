@@ -144,6 +144,12 @@ impl Etcd {
         }
     }
 
+    /// Whether the newest connection was made, whatever came of it: a process that is paused, or a listener that takes
+    /// no more, is told from a place where nothing listens.
+    pub fn connects(&self) -> bool {
+        self.trail.connected()
+    }
+
     /// `Maintenance.Status`: answered by the member alone, without quorum.
     ///
     /// # Errors

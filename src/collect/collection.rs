@@ -11,6 +11,8 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::elections::{Elections, Restarts};
+use super::hearing::Hearing;
+use super::progress::Progress;
 use super::topology::Seed;
 use super::{COLLECTORS, Member, Scope, Settings, Subject, local, quota};
 use crate::client::etcd::Listed;
@@ -38,6 +40,8 @@ pub struct Collection {
     tell_health: Vec<Arc<Link>>,
     elections: Elections,
     restarts: Restarts,
+    hearing: Hearing,
+    progress: Progress,
     quotas: quota::Memory,
     last_success: HashMap<(&'static str, Option<Arc<str>>), Timestamp>,
 }
@@ -94,6 +98,8 @@ impl Collection {
             tell_health: Vec::new(),
             elections: Elections::default(),
             restarts: Restarts::default(),
+            hearing: Hearing::default(),
+            progress: Progress::default(),
             quotas: quota::Memory::default(),
             last_success: HashMap::new(),
             settings,
@@ -130,8 +136,9 @@ impl Collection {
             running = self.start(now);
         }
         let runs = self.finish(running).await;
+        let who = self.who_answered(&answers);
         let batch = self
-            .assemble(now, runs, health, membership::discovery(&answers, took))
+            .assemble(now, runs, health, membership::discovery(&answers, took), who)
             .await;
         self.learn(&answers);
         batch

@@ -247,6 +247,11 @@ fn listens_on(process: &LocalEtcd, (host, port): &(String, u16)) -> bool {
         .any(|(own, at)| at == *port && (own == *host || any(&own)))
 }
 
+/// The port of a URL; none for a socket's path.
+pub(super) fn port(url: &str) -> Option<u16> {
+    authority(url).map(|(_, port)| port)
+}
+
 /// Host and port of a URL or of `host:port`, with `localhost` as its usual address.
 fn authority(text: &str) -> Option<(String, u16)> {
     let url = match text.contains("://") {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::model::{Desc, Labels, Quorum, Sample};
+use crate::model::{Desc, Labels, Quorum, Sample, hex_id};
 
 /// The name of this subject in outcomes: there it stands for `Cluster.MemberList`.
 pub(super) const NAME: &str = "members";
@@ -17,6 +17,26 @@ static STARTED: Desc = Desc::gauge(
     "etcd_doctor_member_started",
     None,
     "Whether the member ever started; one that was added and never started still counts for the quorum. From Cluster.MemberList.",
+)
+.labels(&["member"]);
+static HAS_VOTE: Desc = Desc::gauge(
+    "etcd_doctor_member_has_vote",
+    None,
+    "Whether the member has a vote; a learner has none. From Cluster.MemberList, so also of a member that does not answer.",
+)
+.labels(&["member"]);
+static LISTED: Desc = Desc::gauge(
+    "etcd_doctor_member_listed_info",
+    None,
+    "The member's id in hex and the first of its peer URLs, from Cluster.MemberList, so also of a member that does not \
+     answer. Always 1.",
+)
+.labels(&["member", "member_id", "peer_url"]);
+static ACCEPTS: Desc = Desc::gauge(
+    "etcd_doctor_member_accepts_connections",
+    None,
+    "Whether a TCP connection to where the member is asked was made, whatever came of it: 1 for a member that answers and for \
+     one that hangs, 0 where nothing listens or packets are dropped.",
 )
 .labels(&["member"]);
 static VOTERS: Desc = Desc::gauge(
@@ -68,6 +88,9 @@ static TERM: Desc = Desc::gauge(
 pub(super) const DESCS: &[&Desc] = &[
     &REACHABLE,
     &STARTED,
+    &HAS_VOTE,
+    &LISTED,
+    &ACCEPTS,
     &VOTERS,
     &LEARNERS,
     &UNSTARTED,
@@ -88,6 +111,10 @@ pub(super) struct Seen {
     pub(super) learner: bool,
     pub(super) started: bool,
     pub(super) reachable: bool,
+    /// Whether a TCP connection to it was made.
+    pub(super) accepts: bool,
+    /// The first of its peer URLs, may be empty.
+    pub(super) peer_url: Arc<str>,
     /// The leader's id that it names, 0 for none; absent when it did not say.
     pub(super) leader: Option<u64>,
     pub(super) term: Option<u64>,
@@ -109,10 +136,7 @@ pub(super) fn quorum(members: &[Seen], membership_known: bool) -> Quorum {
         .max_by_key(|member| member.term);
     let leader = newest.and_then(|member| member.leader).map(|leader| {
         let known = members.iter().find(|member| member.id == Some(leader));
-        known.map_or_else(
-            || crate::model::hex_id(leader).into(),
-            |member| Arc::clone(&member.name),
-        )
+        known.map_or_else(|| hex_id(leader).into(), |member| Arc::clone(&member.name))
     });
     Quorum {
         voters: count,
@@ -131,8 +155,14 @@ pub(super) fn samples(members: &[Seen], membership_known: bool, quorum: &Quorum)
         let labels = Labels::new([("member", Arc::clone(&member.name))]);
         samples.push(Sample::number(&REACHABLE, labels.clone(), flag(member.reachable)));
         if membership_known {
-            samples.push(Sample::number(&STARTED, labels, flag(member.started)));
+            let id = member.id.map(hex_id).unwrap_or_default();
+            let listed = labels.with("member_id", &id).with("peer_url", &member.peer_url);
+            samples.push(Sample::number(&STARTED, labels.clone(), flag(member.started)));
+            samples.push(Sample::number(&HAS_VOTE, labels.clone(), flag(!member.learner)));
+            samples.push(Sample::number(&LISTED, listed, 1.0));
         }
+        let accepts = member.reachable || member.accepts;
+        samples.push(Sample::number(&ACCEPTS, labels, flag(accepts)));
     }
     let mut cluster = |desc, value: f64| samples.push(Sample::number(desc, Labels::empty(), value));
     let count = |which: &dyn Fn(&Seen) -> bool| members.iter().filter(|member| which(member)).count() as f64;

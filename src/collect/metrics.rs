@@ -38,6 +38,10 @@ passed_on! {
         from "etcd_disk_backend_commit_duration_seconds";
     PEER_ROUND_TRIP = histogram("peer_round_trip_time_seconds", Some("seconds"), "Round-trip time to a current peer, by its name.")
         from "etcd_network_peer_round_trip_time_seconds" by "peer", sparse;
+    PEER_SENT_FAILURES = counter("peer_sent_failures_total", None, "Raft messages to a current peer, by its name, that could not be sent.")
+        from "etcd_network_peer_sent_failures_total" by "peer", sparse;
+    PEER_DISCONNECTS = counter("peer_disconnects_total", None, "Connections to a current peer, by its name, that were lost.")
+        from "etcd_network_disconnected_peers_total" by "peer", sparse;
     COMMITTED = gauge("proposals_committed", None, "Raft proposals committed: the index of the last committed entry.") from "etcd_server_proposals_committed_total";
     APPLIED = gauge("proposals_applied", None, "Raft proposals applied: the index of the last applied entry. Behind the committed one when applying is slow.") from "etcd_server_proposals_applied_total";
     PENDING = gauge("proposals_pending", None, "Raft proposals waiting to be committed.") from "etcd_server_proposals_pending";
@@ -162,7 +166,8 @@ fn read(
         }
         note(&mut reading, line);
         if let Some(pass) = BY_NAME.get(line.name) {
-            samples.push(Sample::number(pass.to, Labels::empty(), line.value));
+            let labels = labels_of(peer_of(line), own, members);
+            samples.extend(labels.map(|labels| Sample::number(pass.to, labels, line.value)));
         } else if line.name == "grpc_server_handled_total" {
             if is_invalid_write(line) {
                 *invalid_writes.get_or_insert(0.0) += line.value;
@@ -173,7 +178,30 @@ fn read(
     })?;
     samples.extend(invalid_writes.map(|count| Sample::number(&INVALID_WRITES, Labels::empty(), count)));
     samples.extend(histograms.finish());
+    let peers = members
+        .iter()
+        .filter(|member| member.started && member.id.is_some_and(|id| Some(id) != own));
+    samples.extend(
+        peers
+            .flat_map(|peer| none_yet(&samples, peer))
+            .collect::<Vec<_>>(),
+    );
     Ok((samples, reading))
+}
+
+/// Zero for what etcd only shows of a peer from the first event on: of a counter that begins with its first event, that
+/// event would never be seen.
+fn none_yet(samples: &[Sample], peer: &Member) -> Vec<Sample> {
+    let labels = Labels::new([("peer", &*peer.name)]);
+    let counters = [&PEER_SENT_FAILURES, &PEER_DISCONNECTS].into_iter();
+    let absent = counters.filter(|desc| {
+        !samples
+            .iter()
+            .any(|sample| std::ptr::eq(sample.desc, *desc) && sample.labels == labels)
+    });
+    absent
+        .map(|desc| Sample::number(desc, labels.clone(), 0.0))
+        .collect()
 }
 
 /// Keeps what the derived metrics need.
@@ -189,6 +217,11 @@ fn note(reading: &mut MetricsReading, line: &Line<'_>) {
         "etcd_mvcc_db_total_size_in_bytes" => reading.db_size = Some(value),
         "etcd_mvcc_db_total_size_in_use_in_bytes" => reading.db_in_use = Some(value),
         "etcd_debugging_mvcc_current_revision" => reading.revision = Some(value),
+        "etcd_server_proposals_committed_total" => reading.committed = Some(value),
+        "etcd_network_peer_received_bytes_total" => {
+            let sender = label(line, "From").and_then(|id| u64::from_str_radix(id, 16).ok());
+            reading.received.extend(sender.map(|id| (id, value)));
+        }
         "etcd_server_version" => reading.version = label(line, "server_version").map(str::to_owned),
         "etcd_server_id" => {
             reading.member_id = label(line, "server_id").and_then(|id| u64::from_str_radix(id, 16).ok());
@@ -209,6 +242,12 @@ fn label<'a>(line: &'a Line<'_>, name: &str) -> Option<&'a str> {
         .map(|(_, value)| &**value)
 }
 
+/// The peer that a series is about, by etcd's two names for it.
+fn peer_of(line: &Line<'_>) -> Option<u64> {
+    let peer = label(line, "To").or_else(|| label(line, "Remote"));
+    peer.and_then(|id| u64::from_str_radix(id, 16).ok())
+}
+
 /// Histograms in the making, by what they become and their peer.
 #[derive(Default)]
 struct Histograms(Vec<(&'static Desc, Option<u64>, Labels, Histogram)>);
@@ -222,7 +261,7 @@ impl Histograms {
             return;
         }
         let Some(pass) = BY_NAME.get(name) else { return };
-        let peer = label(line, "To").and_then(|id| u64::from_str_radix(id, 16).ok());
+        let peer = peer_of(line);
         let known = self
             .0
             .iter()
@@ -311,9 +350,10 @@ mod tests {
             let (samples, reading) = read(&page(zipped), None, &[], |_| true).unwrap();
             for pass in PASSED_ON {
                 let found = samples.iter().any(|sample| std::ptr::eq(sample.desc, pass.to));
-                // A member that has no peer yet has no round trips: the 3.4 page is of one that has.
+                // A member that has no peer yet has no round trips: the 3.4 page is of one that has. Failures to reach
+                // one are not on a page before the first.
                 assert!(
-                    found || pass.from.contains("round_trip"),
+                    found || pass.from.starts_with("etcd_network_"),
                     "{} is missing",
                     pass.to.name
                 );
@@ -356,13 +396,41 @@ mod tests {
                     etcd_network_peer_round_trip_time_seconds_count{To=\"c\"} 1\n";
         let peers = |members: &[Member]| -> Vec<String> {
             let (samples, _) = read(page, Some(10), members, |_| true).unwrap();
-            samples.iter().map(|sample| sample.labels.to_string()).collect()
+            let round_trips = samples
+                .iter()
+                .filter(|sample| std::ptr::eq(sample.desc, &PEER_ROUND_TRIP));
+            round_trips.map(|sample| sample.labels.to_string()).collect()
         };
         assert_eq!(
             peers(&[member("a", 10), member("beta", 11)]),
             [r#"{peer="beta"}"#]
         );
         assert_eq!(peers(&[]), [r#"{peer="b"}"#, r#"{peer="c"}"#]);
+    }
+
+    #[test]
+    fn what_failed_between_peers_has_their_names() {
+        let page = "etcd_network_peer_sent_failures_total{To=\"b\"} 3\n\
+                    etcd_network_peer_sent_failures_total{To=\"c\"} 4\n\
+                    etcd_network_disconnected_peers_total{Local=\"a\",Remote=\"b\"} 2\n\
+                    etcd_network_peer_received_bytes_total{From=\"0\"} 9\n\
+                    etcd_network_peer_received_bytes_total{From=\"b\"} 7\n";
+        let members = [member("a", 10), member("beta", 11), member("gamma", 13)];
+        let (samples, reading) = read(page, Some(10), &members, |_| true).unwrap();
+        let shown: Vec<String> = samples
+            .iter()
+            .map(|sample| format!("{} {:?}", sample.labels.named(sample.desc.name), sample.value))
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                r#"etcd_doctor_peer_sent_failures_total{peer="beta"} Number(3.0)"#,
+                r#"etcd_doctor_peer_disconnects_total{peer="beta"} Number(2.0)"#,
+                r#"etcd_doctor_peer_sent_failures_total{peer="gamma"} Number(0.0)"#,
+                r#"etcd_doctor_peer_disconnects_total{peer="gamma"} Number(0.0)"#,
+            ]
+        );
+        assert_eq!(reading.received, [(0, 9.0), (11, 7.0)]);
     }
 
     #[test]

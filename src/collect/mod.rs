@@ -2,6 +2,7 @@
 
 mod addresses;
 mod alarms;
+mod backlog;
 mod backups;
 mod certificate_files;
 mod certificates;
@@ -9,10 +10,12 @@ mod cgroup;
 mod collection;
 mod disk;
 mod elections;
+mod endpoints;
 mod expiry;
 mod filesystem;
 #[cfg(test)]
 mod fixture;
+mod hearing;
 mod local;
 mod logs;
 mod members;
@@ -23,6 +26,7 @@ mod own_certificates;
 mod pressure;
 mod probe;
 mod process;
+mod progress;
 mod quota;
 mod scheduling;
 mod settings;
@@ -77,6 +81,21 @@ pub const DERIVATIONS: &[Derivation] = &[
         name: "addresses",
         from: addresses::FROM,
         descs: addresses::DESCS,
+    },
+    Derivation {
+        name: "endpoints",
+        from: &[members::NAME],
+        descs: endpoints::DESCS,
+    },
+    Derivation {
+        name: "hearing",
+        from: &["metrics"],
+        descs: hearing::DESCS,
+    },
+    Derivation {
+        name: "progress",
+        from: &["status", "metrics"],
+        descs: progress::DESCS,
     },
     Derivation {
         name: "quota",
@@ -310,6 +329,10 @@ pub struct MetricsReading {
     pub is_learner: Option<bool>,
     /// `etcd_debugging_mvcc_current_revision`
     pub revision: Option<f64>,
+    /// `etcd_server_proposals_committed_total`
+    pub committed: Option<f64>,
+    /// `etcd_network_peer_received_bytes_total`, by the id of the sender.
+    pub received: Vec<(u64, f64)>,
 }
 
 /// What the local process of a member tells.

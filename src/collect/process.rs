@@ -9,7 +9,7 @@ use procfs::FromRead;
 use procfs::process::{Io, LimitValue, Limits, Stat};
 
 use super::local::{self, Local, labels};
-use super::{Collector, Failure, ProcessReading, Reading, Scope, Settings, Spec, Subject};
+use super::{Collector, Failure, ProcessReading, Reading, Scope, Settings, Spec, Subject, backlog};
 use crate::client::proc::read_text;
 use crate::model::{CollectError, Desc, Reason, Sample};
 
@@ -22,6 +22,7 @@ pub const SPEC: Spec = Spec {
         &MEMORY,
         &ANONYMOUS,
         &STOPPED,
+        &BACKLOG,
         &READ,
         &WRITTEN,
         &OPEN_FDS,
@@ -96,6 +97,13 @@ static START_TIME: Desc = Desc::gauge(
     "When the member's process started, from starttime in /proc/PID/stat and btime in /proc/stat.",
 )
 .labels(&["member"]);
+static BACKLOG: Desc = Desc::gauge(
+    "etcd_doctor_process_accept_queue",
+    None,
+    "Connections to the member's client port that wait to be accepted, from /proc/PID/net/tcp; absent where it has no port.",
+)
+.labels(&["member"])
+.sparse();
 static FLAG: Desc = Desc::gauge(
     "etcd_doctor_process_flag_info",
     None,
@@ -184,6 +192,14 @@ fn read(local: &Local, boot_time: u64) -> Result<Part, Failure> {
         samples.push(Sample::number(&READ, of_process(), read_bytes as f64));
         samples.push(Sample::number(&WRITTEN, of_process(), write_bytes as f64));
     }
+    let ports: Vec<u16> = process
+        .listen_client_urls()
+        .into_iter()
+        .filter_map(local::port)
+        .collect();
+    if let Some(waiting) = backlog::longest(&process.dir.join("net"), &ports) {
+        samples.push(Sample::number(&BACKLOG, of_process(), waiting as f64));
+    }
     let limits: Limits = parsed(&process.dir.join("limits"))?;
     if let LimitValue::Value(limit) = limits.max_open_files.soft_limit {
         samples.push(Sample::number(&MAX_FDS, of_process(), limit as f64));
@@ -260,7 +276,7 @@ mod tests {
             1800.0 / ticks
         );
         assert_eq!(
-            fixture::collect(&SPEC).await[..13],
+            fixture::collect(&SPEC).await[..14],
             [
                 first,
                 format!(r#"process_resident_memory_bytes{{member="etcd-0"}} {memory}"#),
@@ -273,6 +289,7 @@ mod tests {
                 r#"process_anonymous_memory_bytes{member="etcd-0"} 20971520"#.to_owned(),
                 r#"process_read_bytes_total{member="etcd-0"} 4096"#.to_owned(),
                 r#"process_written_bytes_total{member="etcd-0"} 81920"#.to_owned(),
+                r#"process_accept_queue{member="etcd-0"} 3"#.to_owned(),
                 r#"process_max_fds{member="etcd-0"} 65536"#.to_owned(),
                 r#"process_open_fds{member="etcd-0"} 5"#.to_owned(),
                 r#"process_flag_info{flag="quota-backend-bytes", member="etcd-0", value="4294967296"} 1"#

@@ -25,8 +25,9 @@ pub(super) struct Planned {
     pub(super) candidates: Vec<Endpoint>,
 }
 
-/// The answer to believe: of the cluster that most of those asked belong to, the list that most of its members give,
-/// and of several such lists the one with the highest term.
+/// The answer to believe: of the cluster that most of those asked belong to, and of two with as many the one with more
+/// members (a member that was wiped and started anew is alone in its own), the list that most of its members give, and
+/// of several such lists the one with the highest term.
 ///
 /// Once a cluster is known, another one takes its place only when more than half of `asked` say so: a stray endpoint
 /// that answers while the cluster is down must not pass for it.
@@ -40,7 +41,10 @@ pub(super) fn choose(answers: &[MemberList], known: Option<u64>, asked: usize) -
     let cluster = clusters
         .into_iter()
         .filter(|id| known.is_none_or(|known| known == *id || in_cluster(*id).count() * 2 > asked))
-        .max_by_key(|id| (in_cluster(*id).count(), known == Some(*id)))?;
+        .max_by_key(|id| {
+            let members = in_cluster(*id).map(|answer| answer.members.len()).max();
+            (in_cluster(*id).count(), known == Some(*id), members)
+        })?;
     let membership = |answer: &MemberList| -> BTreeSet<(u64, bool, bool)> {
         let members = answer.members.iter();
         members
@@ -256,6 +260,8 @@ mod tests {
             of(&[answer(8, 9, &[1]), answer(7, 2, &[1, 2]), answer(7, 2, &[1, 2])]),
             Some(2)
         );
+        let wiped = [answer(8, 9, &[1]), answer(7, 2, &[1, 2])];
+        assert_eq!(of(&wiped), Some(2), "of as many the greater cluster");
         assert_eq!(of(&[]), None);
     }
 

@@ -90,6 +90,18 @@ const SECTIONS: &[(&str, &str)] = &[
     ),
     ("addresses", "Worked out from the URLs in `Cluster.MemberList`."),
     (
+        "endpoints",
+        "Worked out from the cluster and member ids in each answer to `Cluster.MemberList`.",
+    ),
+    (
+        "hearing",
+        "Worked out from the bytes that the members' own pages count as received from each other.",
+    ),
+    (
+        "progress",
+        "Worked out from the members' raft indices over the cycles.",
+    ),
+    (
         "quota",
         "The quota of each member, from the best place that tells it.",
     ),

@@ -11,7 +11,7 @@ use crate::client::Link;
 use crate::client::scrape::Page;
 use crate::collect::elections::{ELECTIONS, RESTARTS, Sighting};
 use crate::collect::members::Seen;
-use crate::collect::{Failure, addresses, alarms, expiry, members, quota, settings, status};
+use crate::collect::{Failure, addresses, alarms, expiry, hearing, members, quota, settings, status};
 use crate::model::{
     Batch, ClusterFacts, CollectError, Labels, Outcome, Quota, Reason, Sample, TargetPage, Timestamp, Verdict,
 };
@@ -27,9 +27,10 @@ impl Collection {
         runs: Vec<Run>,
         health: HealthAsked,
         discovery: Outcome,
+        endpoints: Vec<Sample>,
     ) -> Batch {
         let mut views: Vec<View> = self.watched.iter().map(View::new).collect();
-        let mut samples = Vec::new();
+        let mut samples = endpoints;
         let mut outcomes = vec![discovery];
         outcomes.extend(self.strays());
         for run in runs {
@@ -181,6 +182,17 @@ impl Collection {
                 self.restarts.observe(sighting.member, start_time);
             }
         }
+
+        let pages = views.iter().zip(&seen);
+        let pages = pages.filter_map(|(view, seen)| view.received(seen.id));
+        let heard = self.hearing.observe(pages.collect());
+        samples.extend(hearing::samples(
+            &heard,
+            seen.iter().map(|seen| (&seen.name, seen.id)),
+        ));
+        let index = |(view, seen): (&View, &Seen)| Some((Arc::clone(&seen.name), seen.id?, view.index()?));
+        let indices: Vec<(Arc<str>, u64, u64)> = views.iter().zip(&seen).filter_map(index).collect();
+        samples.extend(self.progress.observe(now, &indices));
 
         let quotas: Vec<Quota> = views
             .iter()

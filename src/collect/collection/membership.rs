@@ -13,8 +13,8 @@ use crate::client::etcd::MemberList;
 use crate::client::{Endpoint, Link};
 use crate::collect::elections::{Elections, Restarts};
 use crate::collect::topology::{self, Planned};
-use crate::collect::{COLLECTORS, Scope, members, quota};
-use crate::model::{CollectError, Outcome, Reason, Verdict, hex_id};
+use crate::collect::{COLLECTORS, Scope, endpoints, members, quota};
+use crate::model::{CollectError, Outcome, Reason, Sample, Verdict, hex_id};
 
 /// How long discovery waits for further member lists once one came: live members answer within a millisecond or few,
 /// and a dead one must not delay the first report.
@@ -166,8 +166,40 @@ impl Collection {
             let is_member = |id: u64| self.listed.iter().any(|member| member.id == id);
             self.elections.retain(is_member);
             self.restarts.retain(is_member);
+            self.progress.retain(is_member);
             self.quotas.retain(is_member);
         }
+    }
+
+    /// Whose cluster and member answered at each endpoint. Judged by the list that is believed now, so that a member
+    /// that was added or removed meanwhile is not taken for a stranger.
+    pub(super) fn who_answered(&self, answers: &Answers) -> Vec<Sample> {
+        let lists: Vec<MemberList> = answers
+            .iter()
+            .filter_map(|(_, answer)| answer.as_ref().ok().cloned())
+            .collect();
+        let chosen = topology::choose(&lists, self.cluster_id, answers.len());
+        let Some(cluster_id) = chosen.map(|list| list.header.cluster_id).or(self.cluster_id) else {
+            return Vec::new();
+        };
+        let listed = chosen.map_or(&self.listed, |list| &list.members);
+        let told = answers
+            .iter()
+            .filter_map(|(endpoint, answer)| Some((endpoint, answer.as_ref().ok()?)));
+        let owner = |endpoint: &Endpoint| {
+            let at = |watched: &&Watched| watched.candidates.iter().any(|other| other.same_place(endpoint));
+            let owner = self
+                .watched
+                .iter()
+                .find(at)
+                .filter(|watched| watched.member.id.is_some());
+            owner.map(|watched| &*watched.member.name)
+        };
+        let named = |id: u64| {
+            let watched = self.watched.iter().find(|watched| watched.member.id == Some(id));
+            watched.map(|watched| &*watched.member.name)
+        };
+        endpoints::samples(told, cluster_id, listed, owner, named)
     }
 
     /// The outcomes of configured endpoints that lead to no member.

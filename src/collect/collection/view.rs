@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::Watched;
 use crate::collect::elections::Sighting;
+use crate::collect::hearing::Received;
 use crate::collect::members::Seen;
 use crate::collect::{MetricsReading, ProcessReading, StatusReading, alarms};
 use crate::model::{CollectError, MemberFacts, Quota};
@@ -66,6 +67,8 @@ impl View {
                 .map_or(watched.member.learner, |status| status.learner),
             started: watched.member.started,
             reachable: self.answered,
+            accepts: watched.link.as_ref().is_some_and(|link| link.etcd().connects()),
+            peer_url: watched.member.peer_urls.first().map_or("", |url| url).into(),
             leader: self
                 .status
                 .as_ref()
@@ -81,7 +84,25 @@ impl View {
             member: id?,
             term: self.status.as_ref().map(|status| status.term),
             leader_changes: page.and_then(|page| page.leader_changes),
-            start_time: page.and_then(|page| page.start_time),
+            start_time: page
+                .and_then(|page| page.start_time)
+                .or(self.process.as_ref().and_then(|process| process.start_time)),
+        })
+    }
+
+    /// The committed raft index, where Status or the page tells it.
+    pub(super) fn index(&self) -> Option<u64> {
+        let status = self.status.as_ref().map(|status| status.index);
+        status.or_else(|| whole(self.metrics.as_ref()?.committed))
+    }
+
+    /// What its page tells of what it received from its peers.
+    pub(super) fn received(&self, id: Option<u64>) -> Option<Received> {
+        let page = self.metrics.as_ref()?;
+        Some(Received {
+            by: id?,
+            start_time: page.start_time,
+            from: page.received.clone(),
         })
     }
 
@@ -94,12 +115,6 @@ impl View {
     ) -> MemberFacts {
         let status = self.status.as_ref();
         let page = self.metrics.as_ref();
-        #[allow(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "whole and positive on the page"
-        )]
-        let whole = |value: Option<f64>| value.map(|value| value as u64);
         MemberFacts {
             name: Arc::clone(&self.name),
             id: seen.id,
@@ -142,4 +157,13 @@ impl View {
             None => "it advertises no client URL: it has not joined the cluster yet".into(),
         }
     }
+}
+
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "whole and positive on the page"
+)]
+fn whole(value: Option<f64>) -> Option<u64> {
+    value.map(|value| value as u64)
 }

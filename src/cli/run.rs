@@ -531,6 +531,8 @@ mod tests {
             host: true,
             backups: Vec::new(),
             logs: crate::client::logs::Which::Off,
+            peer_tls: None,
+            hashkv_interval: None,
         };
         assert_eq!(unusable_files(&cluster), Vec::<String>::new());
         cluster.connection.password_file = Some(path("password", "\n"));

@@ -24,6 +24,9 @@ use words::{OLD_REVISION, answered, fresh_token_refused, is_forbidden};
 /// The key of the probe reads, the one that `etcdctl endpoint health` reads. It need not exist.
 const PROBE_KEY: &str = "health";
 
+/// What etcd says of a revision that it has discarded, and of one that it does not have yet.
+const OTHER_REVISION: &str = "mvcc: required revision";
+
 /// The call that gets a token.
 const AUTHENTICATE: &str = "Authenticate";
 
@@ -112,8 +115,18 @@ pub enum Consistency {
     Serializable,
 }
 
+/// The answer of `Maintenance.HashKV`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Hashed {
+    /// Of all keys up to the revision asked for.
+    pub hash: u32,
+    /// Up to where history was discarded when it was made: only hashes with the same one can be compared.
+    pub compact_revision: i64,
+}
+
 impl Etcd {
-    pub(super) fn new(network: &Network, endpoint: Endpoint) -> Self {
+    /// A client of one member. Connects with the first call.
+    pub fn new(network: &Network, endpoint: Endpoint) -> Self {
         let trail = Arc::new(Trail::default());
         let dialer = Dialer {
             endpoint: endpoint.clone(),
@@ -197,6 +210,28 @@ impl Etcd {
             header: header(response.header.as_ref()),
             members: members.collect(),
         })
+    }
+
+    /// `Maintenance.HashKV` at a revision, for which the member reads its whole database; none when it has discarded that
+    /// revision, or does not have it yet.
+    ///
+    /// # Errors
+    /// Names the endpoint and the reason.
+    pub async fn hash_kv(&self, revision: i64) -> Result<Option<Hashed>, CollectError> {
+        let answer = self
+            .call(
+                "HashKV",
+                |mut client| async move { client.hash_kv(revision).await },
+            )
+            .await;
+        match answer {
+            Ok(response) => Ok(Some(Hashed {
+                hash: response.0.hash,
+                compact_revision: response.0.compact_revision,
+            })),
+            Err(unanswered) if unanswered.error.message.contains(OTHER_REVISION) => Ok(None),
+            Err(unanswered) => Err(unanswered.error),
+        }
     }
 
     /// Reads the key `health`. A linearizable read that the member refuses for lack of permission went through

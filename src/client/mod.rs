@@ -8,6 +8,7 @@ pub mod etcd;
 pub mod exposition;
 mod flags;
 pub mod logs;
+pub mod peer_port;
 pub mod proc;
 pub mod scrape;
 pub mod snapshot;
@@ -139,6 +140,15 @@ impl Network {
         files
             .map(|(used_for, path)| (used_for, Validity::of_file(path)))
             .collect()
+    }
+
+    /// The same with another deadline, for calls that take their time.
+    #[must_use]
+    pub fn with_timeout(&self, timeout: Duration) -> Self {
+        Self {
+            timeout,
+            ..self.clone()
+        }
     }
 
     /// Parses an endpoint; without a scheme it is TLS when certificates are configured.

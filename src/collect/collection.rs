@@ -152,8 +152,10 @@ impl Collection {
             .map(|watched| watched.member.clone())
             .collect();
         self.processes = self.processes.next_cycle();
+        let begun = Instant::now();
         let subject = |watched: Option<&Watched>| Subject {
             now,
+            begun,
             timeout: self.settings.timeout,
             member: watched.map(|watched| watched.member.clone()),
             members: Arc::clone(&members),

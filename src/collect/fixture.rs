@@ -33,6 +33,7 @@ pub(super) fn subject() -> Subject {
     ];
     Subject {
         now: Timestamp::from_millis(1_700_000_600_000),
+        begun: tokio::time::Instant::now(),
         timeout: Duration::from_secs(2),
         member: None,
         members: Arc::from(members),

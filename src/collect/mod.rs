@@ -15,6 +15,7 @@ mod expiry;
 mod filesystem;
 #[cfg(test)]
 mod fixture;
+mod hashkv;
 mod hearing;
 mod local;
 mod logs;
@@ -23,6 +24,7 @@ mod memory;
 mod metrics;
 mod mounts;
 mod own_certificates;
+mod peers;
 mod pressure;
 mod probe;
 mod process;
@@ -63,6 +65,8 @@ pub const COLLECTORS: &[Spec] = &[
     own_certificates::SPEC,
     backups::SPEC,
     logs::SPEC,
+    peers::SPEC,
+    hashkv::SPEC,
 ];
 
 /// What is worked out from the collectors' readings and the member list, with the metrics that come of it.
@@ -141,8 +145,8 @@ pub enum Scope {
     Member,
     /// This host: built once a cluster; it says itself which members its samples belong to.
     Host,
-    /// What etcd-doctor itself was given for the cluster: built once a cluster, whether or not this host is searched for
-    /// members.
+    /// What etcd-doctor itself was given for the cluster, and what it was told to ask of all members together: built once a
+    /// cluster, whether or not this host is searched for members.
     Own,
 }
 
@@ -170,6 +174,8 @@ pub trait Collector: Send + Sync {
 pub struct Subject {
     /// The cycle's time.
     pub now: Timestamp,
+    /// When that was.
+    pub begun: tokio::time::Instant,
     /// The deadline of one call.
     pub timeout: Duration,
     /// The member to read, for `Scope::Member`.
@@ -187,6 +193,11 @@ pub struct Subject {
 }
 
 impl Subject {
+    /// The time now, in seconds since the epoch.
+    pub fn time(&self) -> f64 {
+        self.now.seconds() + self.begun.elapsed().as_secs_f64()
+    }
+
     /// Refuses an answer of another member or another cluster than the one asked. Ids that are 0 were not told.
     ///
     /// # Errors
@@ -365,6 +376,10 @@ pub struct Settings {
     pub backups: Arc<[std::path::PathBuf]>,
     /// Which of the members' logs are read.
     pub logs: crate::client::logs::Which,
+    /// What the members' peer ports are asked with; not at all when `None`.
+    pub peer_tls: Option<crate::client::TlsSettings>,
+    /// How often the members' data are compared; not at all when `None`.
+    pub hashkv_interval: Option<Duration>,
     /// Where `/proc` is.
     pub proc: std::path::PathBuf,
     /// Where `/sys` is.
@@ -386,6 +401,8 @@ impl Default for Settings {
             host: true,
             backups: Arc::default(),
             logs: crate::client::logs::Which::Found,
+            peer_tls: None,
+            hashkv_interval: None,
             proc: "/proc".into(),
             sys: "/sys".into(),
             rootfs: "/".into(),

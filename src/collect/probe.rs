@@ -136,6 +136,7 @@ mod tests {
     fn subject() -> Subject {
         Subject {
             now: Timestamp::from_millis(0),
+            begun: Instant::now(),
             timeout: Duration::from_secs(2),
             member: None,
             members: [].into(),

@@ -18,6 +18,8 @@ const MAX_NAME: usize = 128;
 
 /// What distributions call etcd's unit.
 const DEFAULT_UNIT: &str = "etcd.service";
+/// Comparing the members' data more often would be a load of its own on a large database.
+const SHORTEST_HASHKV_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Checks everything. `base` is the folder that relative paths of the file start at.
 pub(super) fn check(
@@ -176,7 +178,7 @@ impl Check<'_> {
                 format!("{name:?} is no name: expected 1 to {MAX_NAME} letters, digits and . _ - : / @");
             self.problem(&at("name"), what);
         }
-        let tls = self.tls(index, raw.tls.as_ref());
+        let tls = self.tls(index, "tls", raw.tls.as_ref());
         let connection = Connection {
             endpoints: self.endpoints(index, raw, tls != TlsSettings::default()),
             tls,
@@ -199,6 +201,8 @@ impl Check<'_> {
             host: raw.host.as_ref().is_none_or(|host| host.0),
             backups: self.backups(index, raw),
             logs: self.logs(index, raw.logs.as_ref()),
+            peer_tls: self.peer_tls(index, raw),
+            hashkv_interval: self.hashkv_interval(index, raw),
         }
     }
 
@@ -283,11 +287,36 @@ impl Check<'_> {
         places
     }
 
-    fn tls(&mut self, index: &str, raw: Option<&raw::Tls>) -> TlsSettings {
+    /// What the members' peer ports are asked with, where they are.
+    fn peer_tls(&mut self, index: &str, raw: &raw::Cluster) -> Option<TlsSettings> {
+        let tls = self.tls(index, "peer_tls", raw.peer_tls.as_ref());
+        let asked = raw.peer_ports.as_ref().is_some_and(|asked| asked.0);
+        if !asked && raw.peer_tls.is_some() {
+            self.problem(
+                &["clusters", index, "peer_tls"],
+                "the peer ports are not asked: set peer_ports to true, or leave this out",
+            );
+        }
+        asked.then_some(tls)
+    }
+
+    fn hashkv_interval(&mut self, index: &str, raw: &raw::Cluster) -> Option<Duration> {
+        let interval = raw.hashkv_interval.as_ref()?.0;
+        if interval < SHORTEST_HASHKV_INTERVAL {
+            let what = format!(
+                "must be {} or more, since each member reads its whole database for it; 10m is a good one",
+                duration::format(SHORTEST_HASHKV_INTERVAL)
+            );
+            self.problem(&["clusters", index, "hashkv_interval"], what);
+        }
+        Some(interval)
+    }
+
+    fn tls(&mut self, index: &str, section: &str, raw: Option<&raw::Tls>) -> TlsSettings {
         let Some(raw) = raw else {
             return TlsSettings::default();
         };
-        let at = |key| ["clusters", index, "tls", key];
+        let at = |key| ["clusters", index, section, key];
         let tls = TlsSettings {
             ca_file: self.file(&at("ca_file"), raw.ca_file.as_ref()),
             cert_file: self.file(&at("cert_file"), raw.cert_file.as_ref()),

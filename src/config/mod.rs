@@ -68,6 +68,10 @@ pub struct Cluster {
     pub backups: Vec<PathBuf>,
     /// Which of its members' logs are read.
     pub logs: crate::client::logs::Which,
+    /// What the members' peer ports are asked with; not at all when `None`.
+    pub peer_tls: Option<crate::client::TlsSettings>,
+    /// How often the members' data are compared; not at all when `None`.
+    pub hashkv_interval: Option<Duration>,
 }
 
 /// Which rules are evaluated.
@@ -152,7 +156,10 @@ impl Config {
     pub fn collect_settings(&self, cluster: &Cluster) -> collect::Settings {
         let Paths { proc, sys, rootfs } = self.paths.clone();
         let Cluster {
-            quota_bytes, host, ..
+            quota_bytes,
+            host,
+            hashkv_interval,
+            ..
         } = *cluster;
         let backups = cluster.backups.clone().into();
         collect::Settings {
@@ -162,6 +169,8 @@ impl Config {
             host,
             backups,
             logs: cluster.logs.clone(),
+            peer_tls: cluster.peer_tls.clone(),
+            hashkv_interval,
             proc,
             sys,
             rootfs,

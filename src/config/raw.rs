@@ -43,6 +43,9 @@ pub(super) struct Cluster {
     pub host: Option<Leaf<bool>>,
     pub backups: Option<List<PathBuf>>,
     pub logs: Option<OneOrEach>,
+    pub peer_ports: Option<Leaf<bool>>,
+    pub peer_tls: Option<Tls>,
+    pub hashkv_interval: Option<Leaf<Duration>>,
 }
 
 #[derive(Deserialize, Default)]

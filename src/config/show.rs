@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::load::Merged;
 use super::{Cluster, Config, duration};
+use crate::client::TlsSettings;
 use crate::client::logs::{Place, Which};
 
 /// What stands in place of a password.
@@ -138,6 +139,18 @@ impl Page<'_> {
         });
     }
 
+    fn tls(&mut self, key: &str, tls: &TlsSettings) {
+        self.section(key, |page| {
+            page.path_value("ca_file", tls.ca_file.as_deref());
+            page.path_value("cert_file", tls.cert_file.as_deref());
+            page.path_value("key_file", tls.key_file.as_deref());
+            if let Some(name) = &tls.server_name {
+                page.value("server_name", &quoted(name));
+            }
+            page.value("insecure_skip_verify", &tls.insecure_skip_verify.to_string());
+        });
+    }
+
     fn cluster(&mut self, cluster: &Cluster) {
         let connection = &cluster.connection;
         let start = self.text.len();
@@ -145,18 +158,7 @@ impl Page<'_> {
         // The dash of the list takes the place of the first key's last two columns of indent.
         self.text.replace_range(start + 2..start + 4, "- ");
         self.list("endpoints", connection.endpoints.iter().cloned());
-        self.section("tls", |page| {
-            page.path_value("ca_file", connection.tls.ca_file.as_deref());
-            page.path_value("cert_file", connection.tls.cert_file.as_deref());
-            page.path_value("key_file", connection.tls.key_file.as_deref());
-            if let Some(name) = &connection.tls.server_name {
-                page.value("server_name", &quoted(name));
-            }
-            page.value(
-                "insecure_skip_verify",
-                &connection.tls.insecure_skip_verify.to_string(),
-            );
-        });
+        self.tls("tls", &connection.tls);
         if let Some(name) = &connection.username {
             self.value("username", &quoted(name));
         }
@@ -169,6 +171,13 @@ impl Page<'_> {
             self.value("quota_bytes", &quota.to_string());
         }
         self.value("host", &cluster.host.to_string());
+        self.value("peer_ports", &cluster.peer_tls.is_some().to_string());
+        if let Some(tls) = &cluster.peer_tls {
+            self.tls("peer_tls", tls);
+        }
+        if let Some(interval) = cluster.hashkv_interval {
+            self.value("hashkv_interval", &duration::format(interval));
+        }
         if !cluster.backups.is_empty() {
             let backups = cluster.backups.iter();
             self.list("backups", backups.map(|place| place.display().to_string()));

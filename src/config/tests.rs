@@ -129,7 +129,7 @@ fn every_key_is_read() {
         clusters:\n- name: prod\n  endpoints: [a:2379, 'https://b:2379']\n\
         \x20 tls: {ca_file: ca.crt, cert_file: c.crt, key_file: c.key, server_name: etcd.example, insecure_skip_verify: no}\n\
         \x20 username: no\n  password_file: pw\n  metrics_urls: {m1: 'http://a:2381/metrics', '10.0.0.1:2379': 'http://b:2381/metrics'}\n\
-        \x20 quota_bytes: 8589934592\n  host: false\n  backups: [/backup, 'snapshots/*.db']\n\
+        \x20 quota_bytes: 8589934592\n  host: false\n  peer_ports: true\n  hashkv_interval: 10m\n  backups: [/backup, 'snapshots/*.db']\n\
         \x20 logs: {m1: 'journal:etcd@1.service', m2: log/*.log}\n\
         rules: {builtin: false, files: ['r*.yaml'], external_labels: {region: eu}, state_dir: st}\n\
         web: {listen_address: 127.0.0.1:0, enable_remote_reload: true}\n\
@@ -160,6 +160,8 @@ fn every_key_is_read() {
         ("m2".to_owned(), Place::File(folder.path().join("log/*.log"))),
     ];
     assert_eq!(cluster.logs, Which::Of(logs.into()));
+    assert_eq!(cluster.peer_tls, Some(crate::client::TlsSettings::default()));
+    assert_eq!(cluster.hashkv_interval, Some(Duration::from_secs(600)));
     assert_eq!(
         config.rules.files,
         [folder.path().join("r1.yaml"), folder.path().join("r2.yaml")]
@@ -324,6 +326,14 @@ fn mistakes_in_a_file_are_named_with_line_and_key() {
         (
             "clusters:\n- endpoints: [a:1]\n  backups: ['/b/[.db']\n",
             "f.yaml:3:13: clusters[0].backups[0]: /b/[.db is no pattern: ",
+        ),
+        (
+            "clusters:\n- endpoints: [a:1]\n  hashkv_interval: 5s\n",
+            "f.yaml:3:3: clusters[0].hashkv_interval: must be 1m or more",
+        ),
+        (
+            "clusters:\n- endpoints: [a:1]\n  peer_tls: {server_name: a}\n",
+            "f.yaml:3:3: clusters[0].peer_tls: the peer ports are not asked",
         ),
         (
             "clusters:\n- endpoints: [a:1]\n  backups: [/b, /b]\n",

@@ -83,6 +83,14 @@ const SECTIONS: &[(&str, &str)] = &[
         "logs",
         "From the logs of members that run on this host: a file, a container's log or the journal. Only counts, never a text.",
     ),
+    (
+        "peers",
+        "From each member's peer port, where `peer_ports` is set.",
+    ),
+    (
+        "hashkv",
+        "From `Maintenance.HashKV` of all members at one revision, where `hashkv_interval` is set.",
+    ),
     ("runner", "From running the collectors themselves."),
     (
         "members",

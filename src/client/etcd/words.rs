@@ -108,6 +108,10 @@ fn opened_by(name: &str) -> &'static str {
             "MemberList needs the root role in etcd 3.4.42, 3.5.28 and 3.6.9; from 3.4.43, 3.5.29 and 3.6.10 any user may \
              call it: upgrade to one of these, and until then list every member as an endpoint"
         }
+        "HashKV" => {
+            "HashKV needs the root role in every release: give hashkv_interval a user with it, or leave it out and have \
+             etcd compare by itself (--experimental-corrupt-check-time)"
+        }
         _ => "grant the user a role that may read the key `health`",
     }
 }

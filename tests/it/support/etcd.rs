@@ -148,8 +148,69 @@ impl EtcdCluster {
     /// Starts a member again that was killed or terminated, on its old data and ports. Waits until it runs, and not
     /// until it serves, which it does not without a quorum.
     pub async fn restart(&mut self, i: usize) {
+        self.restart_with(i, &[]).await;
+    }
+
+    /// The same with further flags for this start, which replace those of the same name.
+    pub async fn restart_with(&mut self, i: usize, flags: &[&str]) {
+        self.start_again(i, &[], flags).await;
+    }
+
+    /// The same under a program that becomes etcd, such as `prlimit`.
+    pub async fn restart_under(&mut self, i: usize, wrapper: &[&str]) {
+        self.start_again(i, wrapper, &[]).await;
+    }
+
+    /// Starts a member with an empty data directory that was added anew under its old name and peer URL.
+    pub async fn rejoin(&mut self, i: usize) {
+        self.restart_with(i, &["--initial-cluster-state=existing"]).await;
+    }
+
+    /// Ends a member and empties its data directory.
+    pub fn wipe(&mut self, i: usize) {
         self.kill(i);
-        let program = self.version.program("etcd");
+        std::fs::remove_dir_all(self.data_dir(i)).expect("the folder is ours");
+    }
+
+    /// Flips a byte of a value in the database of a follower, as a bad disk would, and starts it again. Gives which.
+    pub async fn corrupt_follower(&mut self) -> usize {
+        const VALUE: &str = "a value that stands in no other place of the database";
+        self.etcdctl(&["put", "damaged", VALUE]).await.unwrap();
+        let leader = self.leader().await.expect("a healthy cluster has a leader");
+        let follower = (leader + 1) % self.len();
+        self.terminate(follower).await;
+        let file = self.data_dir(follower).join("member/snap/db");
+        let mut bytes = std::fs::read(&file).expect("it is ours");
+        let mut flipped = 0;
+        for at in 0..bytes.len() - VALUE.len() {
+            if bytes[at..].starts_with(VALUE.as_bytes()) {
+                bytes[at] ^= 1;
+                flipped += 1;
+            }
+        }
+        assert!(flipped > 0, "the value is not in the database");
+        std::fs::write(&file, bytes).expect("it is ours");
+        self.restart(follower).await;
+        follower
+    }
+
+    fn data_dir(&self, i: usize) -> PathBuf {
+        self.dir().join(&self.members[i].name)
+    }
+
+    async fn start_again(&mut self, i: usize, wrapper: &[&str], flags: &[&str]) {
+        self.kill(i);
+        let etcd = self.version.program("etcd");
+        let own = self.members[i].args.iter().cloned();
+        let args = own.chain(flags.iter().map(|flag| (*flag).to_owned()));
+        let (program, args): (PathBuf, Vec<String>) = match wrapper {
+            [] => (etcd, args.collect()),
+            [program, options @ ..] => {
+                let options = options.iter().map(|option| (*option).to_owned());
+                let etcd = etcd.to_string_lossy().into_owned();
+                (program.into(), options.chain([etcd]).chain(args).collect())
+            }
+        };
         let member = &mut self.members[i];
         let metrics = format!("http://127.0.0.1:{}/metrics", member.metrics_port);
         wait_for(
@@ -162,7 +223,7 @@ impl EtcdCluster {
                     .as_mut()
                     .is_none_or(|process| process.exited().is_some())
                 {
-                    let process = Process::spawn(&member.name, &program, &member.args, &member.log);
+                    let process = Process::spawn(&member.name, &program, &args, &member.log);
                     if let Some(network) = &self.network {
                         network.runs(i, process.pid());
                     }
@@ -207,16 +268,8 @@ impl EtcdCluster {
 
     /// Has one member hand the leadership to another.
     pub async fn move_leader(&self, from: usize, to: usize) {
-        let status = self
-            .etcdctl_at(&self.endpoint(to), &["endpoint", "status", "--write-out=json"])
-            .await
-            .unwrap();
-        let status: serde_json::Value =
-            serde_json::from_str(&status).expect("etcdctl prints JSON when asked to");
-        let id = status[0]["Status"]["header"]["member_id"]
-            .as_u64()
-            .expect("an id is a number");
-        self.etcdctl_at(&self.endpoint(from), &["move-leader", &format!("{id:x}")])
+        let id = self.id(to).await;
+        self.etcdctl_at(&self.endpoint(from), &["move-leader", &id])
             .await
             .unwrap();
     }
@@ -231,6 +284,23 @@ impl EtcdCluster {
         })
         .await;
         member.process = None;
+    }
+
+    /// The id of a member in hex, as it tells itself.
+    pub async fn id(&self, i: usize) -> String {
+        let answer = self
+            .etcdctl_at(&self.endpoint(i), &["endpoint", "status", "-w", "json"])
+            .await
+            .unwrap();
+        let answer: serde_json::Value =
+            serde_json::from_str(&answer).expect("etcdctl prints JSON when asked to");
+        let id = answer[0]["Status"]["header"]["member_id"].as_u64();
+        format!("{:x}", id.expect("an id is a number"))
+    }
+
+    /// Where a member's peers reach it.
+    pub fn peer_url(&self, i: usize) -> String {
+        format!("http://127.0.0.1:{}", self.members[i].peer_port)
     }
 
     /// Waits for a leader other than `old`.
@@ -265,7 +335,8 @@ impl EtcdCluster {
     /// from the environment.
     pub async fn shell(&self, line: &str) -> Output {
         let mut command = std::process::Command::new("sh");
-        command.args(["-c", line]);
+        // What a command writes goes with the cluster.
+        command.args(["-c", line]).current_dir(self.dir());
         self.run(command, line).await
     }
 

@@ -166,6 +166,12 @@ impl EtcdCluster {
         }
     }
 
+    /// Gives a learner a vote, once it has caught up.
+    pub async fn promote(&self, id: &str) {
+        self.change_members(&self.endpoints()[..1], &["member", "promote", id])
+            .await;
+    }
+
     /// Removes a member by its id in hex. Its process then ends by itself.
     pub async fn remove_member(&self, i: usize, id: &str) {
         let mut others = self.endpoints();

@@ -380,6 +380,40 @@ pub async fn diagnose(
     Ok(futures::future::join_all(cycles.into_iter().map(|cycle| watch_for(cycle, window, interval))).await)
 }
 
+/// Every cluster of a configuration, looked at again and again for somebody who looks on.
+pub struct Watcher {
+    cycles: Vec<Cycle>,
+    interval: Duration,
+    next: Option<Instant>,
+}
+
+impl Watcher {
+    /// Prepares to look.
+    ///
+    /// # Errors
+    /// When a cluster cannot be watched.
+    pub fn new(config: &Config, rules: &Rules) -> anyhow::Result<Self> {
+        let clusters = config.clusters.iter();
+        let cycles = clusters.map(|cluster| cycle(settings(config, cluster), rules.set.clone()));
+        Ok(Self {
+            cycles: cycles.collect::<anyhow::Result<_>>()?,
+            interval: config.interval.min(DIAGNOSE_INTERVAL),
+            next: None,
+        })
+    }
+
+    /// Looks once more, an interval after the last time.
+    pub async fn look(&mut self) -> Vec<Diagnosis> {
+        if let Some(next) = self.next {
+            tokio::time::sleep_until(next).await;
+        }
+        self.next = Some(Instant::now() + self.interval);
+        let looks = self.cycles.iter_mut().map(|cycle| cycle.run_once(cycle::now()));
+        let snapshots = futures::future::join_all(looks).await;
+        snapshots.into_iter().map(|snapshot| snapshot.diagnosis).collect()
+    }
+}
+
 async fn watch_for(mut cycle: Cycle, window: Duration, interval: Duration) -> (Diagnosis, Recording) {
     let end = Instant::now() + window;
     loop {

@@ -15,7 +15,7 @@ use crate::bundle::Recording;
 use crate::client::Connection;
 use crate::collect::{self, COLLECTORS, Collection, DERIVATIONS, Scope};
 use crate::diagnosis::{self, Diagnosis, Inputs, Problem, Provider, Status};
-use crate::model::{Batch, Desc, Labels, Sample, Timestamp};
+use crate::model::{Access, Batch, Desc, Labels, Outcome, Sample, Timestamp, Verdict};
 use crate::rules::{Environment, Evaluator, RuleReport, RuleSet};
 use crate::snapshot::Snapshot;
 use crate::store::{self, SharedStore, Store};
@@ -108,6 +108,7 @@ pub struct Settings {
 pub struct Cycle {
     cluster: Arc<str>,
     collection: Collection,
+    access: Access,
     store: SharedStore,
     evaluator: Evaluator,
     state_dir: Option<PathBuf>,
@@ -133,6 +134,7 @@ impl Cycle {
             .map_err(|reason| anyhow::anyhow!(reason))?;
         Ok(Self {
             store: SharedStore::new(Store::new(settings.store, rules.selectors())),
+            access: settings.connection.access(),
             collection,
             cluster: settings.cluster,
             evaluator: Evaluator::with_environment(
@@ -176,7 +178,9 @@ impl Cycle {
     /// Runs one cycle at `now`.
     pub async fn run_once(&mut self, now: Timestamp) -> Snapshot {
         let begun = Instant::now();
-        let batch = self.collection.cycle(now).await;
+        let mut batch = self.collection.cycle(now).await;
+        batch.facts.access.clone_from(&self.access);
+        note_latencies(&mut batch);
         self.judge(batch, now, begun)
     }
 
@@ -300,6 +304,20 @@ impl Cycle {
                 .map(|labels| Sample::number(&PROBLEM, labels, 1.0)),
         );
         samples
+    }
+}
+
+/// Each member's latency: how long its answer to `Maintenance.Status` took.
+fn note_latencies(batch: &mut Batch) {
+    for member in &mut batch.facts.members {
+        let of_member = |outcome: &&Outcome| {
+            outcome.collector == "status" && outcome.member.as_ref() == Some(&member.name)
+        };
+        let status = batch.outcomes.iter().find(of_member);
+        let read = status.filter(|outcome| matches!(outcome.verdict, Verdict::Read));
+        // Whole microseconds: more is noise, and a bundle keeps no more.
+        let micros = read.and_then(|outcome| u64::try_from(outcome.duration.as_micros()).ok());
+        member.latency = micros.map(Duration::from_micros);
     }
 }
 

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::{RecordedAlert, RecordedOutcome};
 use crate::model::{
-    AlarmKind, ClusterFacts, CollectError, Labels, MemberFacts, Quorum, Quota, QuotaSource, Reason,
+    Access, AlarmKind, ClusterFacts, CollectError, Labels, MemberFacts, Quorum, Quota, QuotaSource, Reason,
     Timestamp, Verdict, hex_id,
 };
 use crate::rules::{Alert, AlertState};
@@ -61,6 +61,8 @@ pub(super) struct ClusterLine {
     cluster_id: Option<String>,
     quorum: QuorumShape,
     members: Vec<MemberShape>,
+    #[serde(default)]
+    access: AccessShape,
     outcomes: Vec<OutcomeShape>,
     alerts: Vec<AlertShape>,
     pub(super) times_ms: Vec<i64>,
@@ -75,6 +77,16 @@ struct QuorumShape {
     term: Option<u64>,
 }
 
+#[derive(Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct AccessShape {
+    ca_file: Option<String>,
+    cert_file: Option<String>,
+    key_file: Option<String>,
+    user: Option<String>,
+    insecure_skip_verify: bool,
+}
+
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct MemberShape {
@@ -83,6 +95,7 @@ struct MemberShape {
     endpoint: Option<String>,
     reachable: bool,
     unreachable_because: String,
+    latency_micros: Option<u64>,
     started: bool,
     leader: bool,
     learner: bool,
@@ -148,6 +161,7 @@ impl ClusterLine {
             cluster_id,
             quorum,
             members,
+            access,
         } = &recording.facts;
         Self {
             name: recording.cluster.to_string(),
@@ -157,6 +171,7 @@ impl ClusterLine {
             cluster_id: cluster_id.map(hex_id),
             quorum: QuorumShape::of(quorum),
             members: members.iter().map(MemberShape::of).collect(),
+            access: AccessShape::of(access),
             outcomes: recording.outcomes.iter().map(OutcomeShape::of).collect(),
             alerts: recording.alerts.iter().map(AlertShape::of).collect(),
             times_ms,
@@ -172,6 +187,7 @@ impl ClusterLine {
                 .iter()
                 .map(MemberShape::facts)
                 .collect::<Result<_, _>>()?,
+            access: self.access.facts(),
         })
     }
 
@@ -213,6 +229,35 @@ impl QuorumShape {
     }
 }
 
+impl AccessShape {
+    fn of(access: &Access) -> Self {
+        let Access {
+            ca_file,
+            cert_file,
+            key_file,
+            user,
+            insecure_skip_verify,
+        } = access.clone();
+        Self {
+            ca_file,
+            cert_file,
+            key_file,
+            user,
+            insecure_skip_verify,
+        }
+    }
+
+    fn facts(&self) -> Access {
+        Access {
+            ca_file: self.ca_file.clone(),
+            cert_file: self.cert_file.clone(),
+            key_file: self.key_file.clone(),
+            user: self.user.clone(),
+            insecure_skip_verify: self.insecure_skip_verify,
+        }
+    }
+}
+
 impl MemberShape {
     fn of(member: &MemberFacts) -> Self {
         let MemberFacts {
@@ -221,6 +266,7 @@ impl MemberShape {
             endpoint,
             reachable,
             unreachable_because,
+            latency,
             started,
             leader,
             learner,
@@ -240,6 +286,7 @@ impl MemberShape {
             endpoint: endpoint.as_deref().map(str::to_owned),
             reachable: *reachable,
             unreachable_because: unreachable_because.clone(),
+            latency_micros: latency.map(|latency| u64::try_from(latency.as_micros()).unwrap_or(u64::MAX)),
             started: *started,
             leader: *leader,
             learner: *learner,
@@ -262,6 +309,7 @@ impl MemberShape {
             endpoint: self.endpoint.as_deref().map(Arc::from),
             reachable: self.reachable,
             unreachable_because: self.unreachable_because.clone(),
+            latency: self.latency_micros.map(Duration::from_micros),
             started: self.started,
             leader: self.leader,
             learner: self.learner,

@@ -8,6 +8,7 @@ mod bundle;
 mod run;
 mod terminal;
 mod unit;
+mod watch;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -96,6 +97,9 @@ struct Diagnose {
     /// Only the cluster of this name.
     #[arg(long, value_name = "NAME")]
     cluster: Option<String>,
+    /// Go on watching, and show the present report in place until Ctrl-C.
+    #[arg(long, conflicts_with_all = ["bundle", "save", "window", "output"])]
+    watch: bool,
     /// Also write all that the report was made from into this file, for somebody else to look at; without passwords, keys
     /// and anything from the store.
     #[arg(long, value_name = "FILE")]

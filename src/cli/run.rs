@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use super::ask::{self, Question, ask};
 use super::{
     Cli, Command, ConfigCommand, Diagnose, Format, ListFormat, RulesCommand, UNKNOWN, bundle, terminal, unit,
+    watch,
 };
 use crate::app::{self, App};
 use crate::client::{Connection, TlsSettings, discover};
@@ -23,6 +24,9 @@ use crate::render::{self, Report};
 use crate::rules::convention::check_convention;
 use crate::rules::{self, AlertingRule, Group, RuleSet, builtin};
 use crate::telemetry;
+
+/// How often `diagnose --watch --server` asks: as often as servers with the shortest sensible interval know more.
+const WATCH_INTERVAL: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// A command other than `diagnose` that failed.
 const FAILED: u8 = 1;
@@ -108,6 +112,7 @@ async fn diagnose(options: Diagnose) -> anyhow::Result<u8> {
         output,
         server,
         cluster,
+        watch,
         save,
         bundle,
         settings,
@@ -117,13 +122,23 @@ async fn diagnose(options: Diagnose) -> anyhow::Result<u8> {
     }
     if let Some(server) = server {
         let connection = tls_of(settings);
-        let question = Question {
+        let question = || Question {
             server: &server,
             cluster: cluster.as_deref(),
             format: output,
             connection: connection.clone(),
         };
-        let (status, text) = ask(question).await?;
+        if watch {
+            let mut asked = false;
+            let look = async || {
+                if std::mem::replace(&mut asked, true) {
+                    tokio::time::sleep(WATCH_INTERVAL).await;
+                }
+                ask(question()).await
+            };
+            return watched(watch::watch(look).await?);
+        }
+        let (status, text) = ask(question()).await?;
         terminal::print(&text)?;
         if let Some(file) = save {
             let bytes = ask::bundle(&server, cluster.as_deref(), &connection).await?;
@@ -143,6 +158,19 @@ async fn diagnose(options: Diagnose) -> anyhow::Result<u8> {
         only(&mut config, &name)?;
     }
     let rules = app::load_rules(&config)?;
+    if watch {
+        let mut watcher = app::Watcher::new(&config, &rules)?;
+        let look = async || {
+            let diagnoses = watcher.look().await;
+            let report = Report {
+                tool: rules.tool.clone(),
+                time: Timestamp::from_millis(jiff::Timestamp::now().as_millisecond()),
+                diagnoses: &diagnoses,
+            };
+            Ok((report.status(), rendered(&report, output)))
+        };
+        return watched(watch::watch(look).await?);
+    }
     let found = terminal::with_progress(window, app::diagnose(&config, &rules, window)).await?;
     let (diagnoses, recordings): (Vec<_>, Vec<_>) = found.into_iter().unzip();
     let report = Report {
@@ -155,6 +183,11 @@ async fn diagnose(options: Diagnose) -> anyhow::Result<u8> {
         bundle::save(&file, &config, &rules, &report, recordings)?;
     }
     Ok(exit_status(report.status()))
+}
+
+/// The exit status after watching: that of the last report.
+fn watched(last: Option<Status>) -> anyhow::Result<u8> {
+    Ok(last.map_or(UNKNOWN, exit_status))
 }
 
 fn diagnose_bundle(file: &Path, cluster: Option<&str>, output: Format) -> anyhow::Result<u8> {

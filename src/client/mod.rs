@@ -28,7 +28,7 @@ pub use endpoint::Endpoint;
 pub use flags::Origin;
 pub use tls::TlsSettings;
 
-use crate::model::{CollectError, Reason};
+use crate::model::{Access, CollectError, Reason};
 use etcd::Etcd;
 use scrape::Scraper;
 use tls::TlsFiles;
@@ -51,6 +51,20 @@ pub struct Connection {
     /// Where a member's own `/metrics` is, by the member's name, its hex id or its endpoint, when it is not
     /// `<endpoint>/metrics` (kubeadm: `http://127.0.0.1:2381/metrics`).
     pub metrics_urls: BTreeMap<String, String>,
+}
+
+impl Connection {
+    /// What a person needs to go the same way with etcdctl.
+    pub fn access(&self) -> Access {
+        let text = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
+        Access {
+            ca_file: text(&self.tls.ca_file),
+            cert_file: text(&self.tls.cert_file),
+            key_file: text(&self.tls.key_file),
+            user: self.username.clone(),
+            insecure_skip_verify: self.tls.insecure_skip_verify,
+        }
+    }
 }
 
 /// A text that is never printed.

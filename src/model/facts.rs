@@ -1,6 +1,7 @@
 //! What the report says of a cluster and its members, beside the series that rules see.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A cluster as it was seen in one cycle.
 #[derive(Clone, PartialEq, Debug, Default)]
@@ -11,6 +12,41 @@ pub struct ClusterFacts {
     pub quorum: Quorum,
     /// Every known member, reachable or not, in the order of their names.
     pub members: Vec<MemberFacts>,
+    /// What etcdctl needs to be let in.
+    pub access: Access,
+}
+
+/// What etcdctl needs besides an endpoint to be let in as etcd-doctor is: certificates and a user, by name. Never a
+/// password.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Access {
+    /// Whom to trust: a file.
+    pub ca_file: Option<String>,
+    /// The client certificate: a file.
+    pub cert_file: Option<String>,
+    /// Its key: a file.
+    pub key_file: Option<String>,
+    /// The user.
+    pub user: Option<String>,
+    /// Whether servers' certificates are taken unverified.
+    pub insecure_skip_verify: bool,
+}
+
+impl Access {
+    /// etcdctl's variables with their values, in the order of its help.
+    pub fn variables(&self) -> Vec<(&'static str, &str)> {
+        let skip = self.insecure_skip_verify.then_some("true");
+        let all = [
+            ("ETCDCTL_CACERT", self.ca_file.as_deref()),
+            ("ETCDCTL_CERT", self.cert_file.as_deref()),
+            ("ETCDCTL_KEY", self.key_file.as_deref()),
+            ("ETCDCTL_INSECURE_SKIP_TLS_VERIFY", skip),
+            ("ETCDCTL_USER", self.user.as_deref()),
+        ];
+        all.into_iter()
+            .filter_map(|(name, value)| Some((name, value?)))
+            .collect()
+    }
 }
 
 /// Quorum arithmetic. Learners do not count; voters that never started do.
@@ -48,6 +84,8 @@ pub struct MemberFacts {
     pub reachable: bool,
     /// Why it did not answer, in words; empty when it did.
     pub unreachable_because: String,
+    /// How long it took to answer `Maintenance.Status`, which it answers by itself.
+    pub latency: Option<Duration>,
     /// Whether it ever started (a member added and never started has no name).
     pub started: bool,
     /// Whether it says that it leads.

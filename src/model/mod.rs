@@ -10,7 +10,7 @@ pub use batch::{
     Batch, CollectError, Histogram, Outcome, PageSeries, Reason, Sample, TargetPage, Value, Verdict,
 };
 pub use desc::{Desc, Kind};
-pub use facts::{AlarmKind, ClusterFacts, MemberFacts, Quorum, Quota, QuotaSource};
+pub use facts::{Access, AlarmKind, ClusterFacts, MemberFacts, Quorum, Quota, QuotaSource};
 pub use labels::Labels;
 pub use time::Timestamp;
 

@@ -6,7 +6,9 @@ use super::{Report, ToolInfo};
 use crate::diagnosis::{
     CheckItem, Coverage, Diagnosis, Evidence, Gap, Problem, Severity, SourceError, Status,
 };
-use crate::model::{AlarmKind, ClusterFacts, Labels, MemberFacts, Quorum, Quota, QuotaSource, Timestamp};
+use crate::model::{
+    Access, AlarmKind, ClusterFacts, Labels, MemberFacts, Quorum, Quota, QuotaSource, Timestamp,
+};
 
 const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
 
@@ -28,6 +30,7 @@ fn member(number: u8) -> MemberFacts {
         id: Some(0x8e9e_05c5_2164_694d + u64::from(number)),
         endpoint: Some(format!("https://10.0.0.{}:2379", number + 1).into()),
         reachable: true,
+        latency: Some(Duration::from_micros(1200 + u64::from(number))),
         started: true,
         leader: number == 0,
         version: Some("3.5.16".into()),
@@ -74,6 +77,17 @@ fn problem(alert: &str, severity: Severity, member: Option<&str>, since: u64, su
     }
 }
 
+/// Certificates and a user.
+pub(crate) fn access() -> Access {
+    Access {
+        ca_file: Some("/etc/etcd/ca.crt".into()),
+        cert_file: Some("/etc/etcd/my client.crt".into()),
+        key_file: Some("/etc/etcd/my client.key".into()),
+        user: Some("doctor".into()),
+        insecure_skip_verify: false,
+    }
+}
+
 /// Three members, nothing wrong.
 pub(crate) fn healthy() -> Diagnosis {
     Diagnosis {
@@ -82,6 +96,7 @@ pub(crate) fn healthy() -> Diagnosis {
         status: Status::Pass,
         summary: "3 members, all well".into(),
         facts: ClusterFacts {
+            access: Access::default(),
             cluster_id: Some(0xcdf8_181e_c9f2_1a0b),
             quorum: Quorum {
                 voters: 3,

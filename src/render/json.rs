@@ -46,6 +46,7 @@ struct ClusterShape<'a> {
     status: &'static str,
     summary: &'a str,
     quorum: QuorumShape<'a>,
+    environment: BTreeMap<&'a str, &'a str>,
     members: Vec<MemberShape<'a>>,
     problems: Vec<ProblemShape<'a>>,
     checklist: Vec<CheckShape<'a>>,
@@ -71,6 +72,7 @@ struct MemberShape<'a> {
     id: Option<String>,
     endpoint: Option<&'a str>,
     reachable: bool,
+    latency_seconds: Option<f64>,
     leader: bool,
     learner: bool,
     version: Option<&'a str>,
@@ -207,6 +209,7 @@ impl<'a> ClusterShape<'a> {
             status: diagnosis.status.as_str(),
             summary: &diagnosis.summary,
             quorum: QuorumShape::of(&diagnosis.facts),
+            environment: diagnosis.facts.access.variables().into_iter().collect(),
             members: diagnosis.facts.members.iter().map(MemberShape::of).collect(),
             problems: diagnosis.problems.iter().map(ProblemShape::of).collect(),
             checklist: diagnosis.checklist.iter().map(CheckShape::of).collect(),
@@ -242,6 +245,7 @@ impl<'a> MemberShape<'a> {
             id: member.id.map(hex_id),
             endpoint: member.endpoint.as_deref(),
             reachable: member.reachable,
+            latency_seconds: member.latency.map(|latency| latency.as_secs_f64()),
             leader: member.leader,
             learner: member.learner,
             version: member.version.as_deref(),
@@ -376,7 +380,7 @@ mod tests {
             cluster["members"][0],
             serde_json::json!({
                 "name": "etcd-0", "id": "8e9e05c52164694d", "endpoint": "https://10.0.0.1:2379", "reachable": true,
-                "leader": true, "learner": false, "version": "3.5.16", "dbSizeBytes": 2147483648u64,
+                "latencySeconds": 0.0012, "leader": true, "learner": false, "version": "3.5.16", "dbSizeBytes": 2147483648u64,
                 "dbSizeInUseBytes": 104857600, "quotaBytes": 2147483648u64, "quotaSource": "metrics", "revision": "412345",
                 "raftIndex": "500120", "raftAppliedIndex": "500120", "raftTerm": "7", "alarms": ["NOSPACE"]
             })
@@ -450,6 +454,70 @@ mod tests {
         assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
         let document = rendered(&[fixture::quota(), fixture::quorum_lost()]);
         conforms(&document, &schema, &schema, "$");
+    }
+
+    /// Version 1 only grows: what a field is called, its type and its words stay. A new field goes into the file as well, and
+    /// from then on it is kept, too.
+    #[test]
+    fn version_one_is_kept() {
+        let schema: serde_json::Value = serde_json::from_str(SCHEMA).unwrap();
+        let mut now = Vec::new();
+        fields("Diagnosis", &schema, &mut now);
+        for (name, part) in schema["$defs"].as_object().unwrap() {
+            fields(name, part, &mut now);
+        }
+        let kept: Vec<&str> = include_str!("diagnosis.v1.txt").lines().collect();
+        let gone: Vec<_> = kept
+            .iter()
+            .filter(|line| !now.iter().any(|now| now == *line))
+            .collect();
+        assert!(gone.is_empty(), "removed or changed: {gone:#?}");
+        let new: Vec<_> = now.iter().filter(|now| !kept.contains(&&***now)).collect();
+        assert!(new.is_empty(), "new, to be added to diagnosis.v1.txt: {new:#?}");
+    }
+
+    fn fields(name: &str, part: &serde_json::Value, into: &mut Vec<String>) {
+        let Some(properties) = part["properties"].as_object() else {
+            into.push(format!("{name}: {}", kind(part)));
+            return;
+        };
+        let required: Vec<&str> = part["required"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter_map(|name| name.as_str())
+            .collect();
+        for (field, part) in properties {
+            let name = format!(
+                "{name}.{field}{}",
+                if required.contains(&&**field) { "" } else { "?" }
+            );
+            if part["properties"].is_object() {
+                fields(&name, part, into);
+                continue;
+            }
+            into.push(format!("{name}: {}", kind(part)));
+            if part["items"]["properties"].is_object() {
+                fields(&format!("{name}[]"), &part["items"], into);
+            }
+        }
+    }
+
+    fn kind(part: &serde_json::Value) -> String {
+        if let Some(reference) = part["$ref"].as_str() {
+            return reference.rsplit('/').next().unwrap().to_owned();
+        }
+        let mut text = part["type"].to_string();
+        if part["items"].is_object() {
+            text += &format!(" of {}", kind(&part["items"]));
+        }
+        if part["additionalProperties"].is_object() {
+            text += &format!(" of {}", kind(&part["additionalProperties"]));
+        }
+        if part["enum"].is_array() {
+            text += &format!(" = {}", part["enum"]);
+        }
+        text
     }
 
     fn conforms(value: &serde_json::Value, part: &serde_json::Value, schema: &serde_json::Value, at: &str) {

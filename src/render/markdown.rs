@@ -4,8 +4,8 @@ use std::fmt::Write;
 
 use super::page::clean;
 use super::{
-    Report, absence, behind, database_size, failures, headline, lacks_beside_members, member_fixes,
-    quorum_in_words, raft_lag, role, state_in_words, units,
+    Report, absence, behind, database_size, exports, failures, headline, lacks_beside_members, latency,
+    member_fixes, needs_password, quorum_in_words, raft_lag, role, state_in_words, units,
 };
 use crate::diagnosis::{Diagnosis, Evidence, Problem};
 use crate::model::Timestamp;
@@ -41,6 +41,7 @@ fn cluster(out: &mut String, diagnosis: &Diagnosis) {
         ),
     );
     members(out, diagnosis);
+    environment(out, diagnosis);
     for problem in &diagnosis.problems {
         section(out, problem, diagnosis.time);
     }
@@ -73,6 +74,7 @@ fn members(out: &mut String, diagnosis: &Diagnosis) {
             member.version.clone().unwrap_or_else(|| "?".into()),
             database_size(member),
             raft_lag(member, members).map_or_else(|| "?".into(), behind),
+            latency(member).unwrap_or_else(|| "?".into()),
             absence(member).map(with_fix).unwrap_or_else(|| {
                 if alarms.is_empty() {
                     "ok".into()
@@ -90,10 +92,32 @@ fn members(out: &mut String, diagnosis: &Diagnosis) {
             "Version",
             "Database (of quota)",
             "Behind",
+            "Answered in",
             "State",
         ],
         rows.collect(),
     );
+}
+
+/// The commands' variables, once for all of them.
+fn environment(out: &mut String, diagnosis: &Diagnosis) {
+    let exports = exports(diagnosis);
+    if exports.is_empty() {
+        return;
+    }
+    let password = match needs_password(diagnosis) {
+        true => "; etcdctl asks for the password each time, unless `ETCDCTL_PASSWORD` is set",
+        false => "",
+    };
+    paragraph(out, &format!("Before the commands below{password}:"));
+    let lines: Vec<_> = exports.iter().map(|export| clean(export, false)).collect();
+    // A path may hold anything, a fence too: then it is put between longer ones.
+    let fence = if lines.iter().any(|line| line.contains("```")) {
+        "``````"
+    } else {
+        "```"
+    };
+    paragraph(out, &format!("{fence}sh\n{}\n{fence}", lines.join("\n")));
 }
 
 fn section(out: &mut String, problem: &Problem, now: Timestamp) {
@@ -270,11 +294,11 @@ mod tests {
 
 Seen at 2023-11-14T22:13:20.000Z. 3 of 3 voters reachable, 2 needed: 1 more may fail; leader etcd-0, term 7.
 
-| Member | Role | Version | Database (of quota) | Behind | State |
-| --- | --- | --- | --- | --- | --- |
-| etcd-0 | leader | 3.5.16 | 2 GiB 100% | 0 entries | NOSPACE |
-| etcd-1 | follower | 3.5.16 | 1.8 GiB 90% | 2 entries | ok |
-| etcd-2 | follower | 3.5.16 | 1.8 GiB 90% | 2 entries | ok |
+| Member | Role | Version | Database (of quota) | Behind | Answered in | State |
+| --- | --- | --- | --- | --- | --- | --- |
+| etcd-0 | leader | 3.5.16 | 2 GiB 100% | 0 entries | 1.2 ms | NOSPACE |
+| etcd-1 | follower | 3.5.16 | 1.8 GiB 90% | 2 entries | 1.2 ms | ok |
+| etcd-2 | follower | 3.5.16 | 1.8 GiB 90% | 2 entries | 1.2 ms | ok |
 
 ## 1. critical: etcd-0 has reached its quota: every write is refused
 
@@ -332,5 +356,22 @@ Runbook: <https://runbooks.example/EtcdQuotaExceeded>
         let mut out = String::new();
         table(&mut out, ["x"], vec![["a|b".to_owned()]]);
         assert_eq!(out, "| x |\n| --- |\n| a\\|b |\n\n");
+    }
+
+    #[test]
+    fn the_variables_of_the_commands_are_told_once() {
+        let mut diagnosis = fixture::quota();
+        diagnosis.facts.access = fixture::access();
+        diagnosis.facts.access.ca_file = Some("/a```b".into());
+        let text = render(&fixture::report(&[diagnosis]));
+        let expected = "Before the commands below; etcdctl asks for the password each time, unless `ETCDCTL_PASSWORD` is set:\n\n\
+            ``````sh\nexport ETCDCTL_CACERT='/a```b'\nexport ETCDCTL_CERT='/etc/etcd/my client.crt'\n";
+        assert!(text.contains(expected), "{text}");
+        assert_eq!(
+            text.matches("export ETCDCTL_USER=doctor\n``````\n\n## 1.")
+                .count(),
+            1,
+            "{text}"
+        );
     }
 }

@@ -145,7 +145,7 @@ pub(crate) fn member_fixes(diagnosis: &Diagnosis) -> Vec<(&str, &str)> {
     fixes
 }
 
-/// The database's size and, where the quota is known, the share of it, rounded down so that 100% is never said too early; `*`
+/// The database's size and, where the quota is known, the share of it; `*`
 /// marks a quota that is only assumed.
 pub(crate) fn database_size(member: &MemberFacts) -> String {
     let Some(size) = member.db_size_bytes else {
@@ -157,9 +157,60 @@ pub(crate) fn database_size(member: &MemberFacts) -> String {
         Quota::Disabled(_) => format!("{in_words}, no quota"),
         Quota::Bytes(quota, source) => {
             let mark = if source == QuotaSource::Assumed { "*" } else { "" };
-            format!("{in_words} {:.0}%{mark}", size as f64 / quota as f64 * 100.0)
+            format!("{in_words} {}%{mark}", percent(size as f64 / quota as f64))
         }
     }
+}
+
+/// The lines to type before a problem's commands work; none where there is no command for etcdctl, or they work as they are.
+/// A password is never among them: etcdctl asks for it.
+pub(crate) fn exports(diagnosis: &Diagnosis) -> Vec<String> {
+    let is_etcdctl = |command: &String| command.split_whitespace().any(|word| word == "etcdctl");
+    if !diagnosis
+        .problems
+        .iter()
+        .any(|problem| problem.commands.iter().any(is_etcdctl))
+    {
+        return Vec::new();
+    }
+    let variables = diagnosis.facts.access.variables();
+    variables
+        .into_iter()
+        .map(|(name, value)| format!("export {name}={}", shell_word(value)))
+        .collect()
+}
+
+/// Whether etcdctl will ask for a password.
+pub(crate) fn needs_password(diagnosis: &Diagnosis) -> bool {
+    diagnosis.facts.access.user.is_some()
+}
+
+/// A text as one word for a shell, whatever is in it.
+fn shell_word(text: &str) -> Cow<'_, str> {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "_-./:@%+=,".contains(letter);
+    match !text.is_empty() && text.chars().all(plain) {
+        true => Cow::Borrowed(text),
+        false => Cow::Owned(format!("'{}'", text.replace('\'', r"'\''"))),
+    }
+}
+
+/// The share of its quota that a database takes, where both are known.
+pub(crate) fn quota_share(member: &MemberFacts) -> Option<f64> {
+    match member.quota {
+        Quota::Bytes(quota, _) => Some(member.db_size_bytes? as f64 / quota as f64),
+        Quota::Disabled(_) | Quota::Unknown => None,
+    }
+}
+
+/// A share in whole percent. What is nearly full is not said to be full.
+pub(crate) fn percent(share: f64) -> f64 {
+    let rounded = (share * 100.0).round();
+    if share < 1.0 { rounded.min(99.0) } else { rounded }
+}
+
+/// How long a member took to answer, in words.
+pub(crate) fn latency(member: &MemberFacts) -> Option<String> {
+    Some(units::quantity(member.latency?.as_secs_f64(), "seconds"))
 }
 
 /// How many raft entries a member has yet to apply, against the newest index that any member reported.
@@ -399,6 +450,39 @@ mod tests {
         assert_eq!(database_size(&member), "1 GiB 50%*");
         member.quota = Quota::Disabled(QuotaSource::Metrics);
         assert_eq!(database_size(&member), "1 GiB, no quota");
+    }
+
+    #[test]
+    fn a_word_for_a_shell_is_one_word() {
+        for (text, word) in [
+            (
+                "/etc/kubernetes/pki/etcd/ca.crt",
+                "/etc/kubernetes/pki/etcd/ca.crt",
+            ),
+            ("", "''"),
+            ("a b", "'a b'"),
+            ("$(reboot);'", r"'$(reboot);'\'''"),
+        ] {
+            assert_eq!(shell_word(text), word);
+        }
+    }
+
+    #[test]
+    fn exports_are_for_commands_of_etcdctl() {
+        let mut diagnosis = fixture::quota();
+        assert_eq!(exports(&diagnosis), Vec::<String>::new());
+        diagnosis.facts.access = fixture::access();
+        assert_eq!(
+            exports(&diagnosis),
+            [
+                "export ETCDCTL_CACERT=/etc/etcd/ca.crt",
+                "export ETCDCTL_CERT='/etc/etcd/my client.crt'",
+                "export ETCDCTL_KEY='/etc/etcd/my client.key'",
+                "export ETCDCTL_USER=doctor",
+            ]
+        );
+        diagnosis.problems[0].commands = vec!["journalctl -u etcd".into()];
+        assert_eq!(exports(&diagnosis), Vec::<String>::new());
     }
 
     #[test]

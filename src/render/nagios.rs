@@ -1,7 +1,7 @@
 //! One line for Nagios and its kin: the verdict, and performance data. The exit status is the command line's business.
 
 use super::page::clean;
-use super::{Report, headline};
+use super::{Report, headline, raft_lag};
 use crate::diagnosis::Status;
 use crate::model::{MemberFacts, Quota};
 
@@ -35,13 +35,17 @@ pub fn render(report: &Report<'_>) -> String {
             label(&format!("{prefix}reachable_voters")),
             quorum.reachable
         ));
-        data.extend(
-            diagnosis
-                .facts
-                .members
-                .iter()
-                .filter_map(|member| database(&prefix, member)),
-        );
+        data.push(format!(
+            "{}={}",
+            label(&format!("{prefix}failure_tolerance")),
+            quorum.failure_tolerance()
+        ));
+        let members = &diagnosis.facts.members;
+        for member in members {
+            data.extend(database(&prefix, member));
+            data.extend(lag(&prefix, member, members));
+            data.extend(latency(&prefix, member));
+        }
     }
     if verdicts.is_empty() {
         verdicts.push("no cluster has been looked at yet".into());
@@ -58,6 +62,19 @@ fn database(prefix: &str, member: &MemberFacts) -> Option<String> {
     };
     let name = label(&format!("{prefix}{}_db_size", member.name));
     Some(format!("{name}={}B;;;0;{maximum}", member.db_size_bytes?))
+}
+
+fn lag(prefix: &str, member: &MemberFacts, members: &[MemberFacts]) -> Option<String> {
+    let lag = raft_lag(member, members)?;
+    Some(format!(
+        "{}={lag};;;0",
+        label(&format!("{prefix}{}_lag", member.name))
+    ))
+}
+
+fn latency(prefix: &str, member: &MemberFacts) -> Option<String> {
+    let name = label(&format!("{prefix}{}_latency", member.name));
+    Some(format!("{name}={:.6}s;;;0", member.latency?.as_secs_f64()))
 }
 
 /// The bar separates the text from the data and may not stand in it.
@@ -80,8 +97,10 @@ mod tests {
         assert_eq!(
             render(&fixture::report(&[fixture::quota()])),
             "ETCD CRITICAL - prod: etcd-0 has reached its quota: every write is refused | 'problems'=1;;;0 \
-             'reachable_voters'=3;;;0;3 'etcd-0_db_size'=2147483648B;;;0;2147483648 \
-             'etcd-1_db_size'=1932735283B;;;0;2147483648 'etcd-2_db_size'=1932735283B;;;0;2147483648\n"
+             'reachable_voters'=3;;;0;3 'failure_tolerance'=1 \
+             'etcd-0_db_size'=2147483648B;;;0;2147483648 'etcd-0_lag'=0;;;0 'etcd-0_latency'=0.001200s;;;0 \
+             'etcd-1_db_size'=1932735283B;;;0;2147483648 'etcd-1_lag'=2;;;0 'etcd-1_latency'=0.001201s;;;0 \
+             'etcd-2_db_size'=1932735283B;;;0;2147483648 'etcd-2_lag'=2;;;0 'etcd-2_latency'=0.001202s;;;0\n"
         );
         assert_eq!(
             render(&fixture::report(&[])),

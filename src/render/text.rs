@@ -3,8 +3,9 @@
 use super::page::{Ink, Page, TextStyle, column};
 use super::remedy::{Piece, steps};
 use super::{
-    Report, absence, behind, database_size, failures, headline, lacks_beside_members, member_fixes,
-    quorum_in_words, raft_lag, role, state_in_words, still_filling, units,
+    Report, absence, behind, database_size, exports, failures, headline, lacks_beside_members, latency,
+    member_fixes, needs_password, percent, quorum_in_words, quota_share, raft_lag, role, state_in_words,
+    still_filling, units,
 };
 use crate::diagnosis::{CheckItem, Coverage, Diagnosis, Evidence, Problem, Severity, Status};
 use crate::model::{MemberFacts, Quota, QuotaSource, Timestamp};
@@ -56,6 +57,7 @@ fn cluster(page: &mut Page, diagnosis: &Diagnosis) {
     );
     page.line(2, Ink::Dim, &seen(diagnosis));
     members(page, diagnosis);
+    environment(page, diagnosis);
     let (remarked, found): (Vec<&Problem>, Vec<&Problem>) =
         diagnosis.problems.iter().partition(|problem| problem.is_remark());
     for found in found {
@@ -121,13 +123,8 @@ fn members(page: &mut Page, diagnosis: &Diagnosis) {
     if members.is_empty() {
         return;
     }
-    let cells: Vec<[String; 4]> = members.iter().map(|member| cells(member, members)).collect();
-    let head = ["ROLE", "VERSION", "DATABASE (OF QUOTA)", "BEHIND"];
-    let widths = [0, 1, 2, 3].map(|at| {
-        let lengths = cells.iter().map(|row| row[at].chars().count());
-        lengths.chain([head[at].len()]).max().unwrap_or(0)
-    });
-    let taken: usize = widths.iter().map(|width| width + 2).sum();
+    let columns = columns(page, members);
+    let taken: usize = columns.iter().map(|column| column.width + 2).sum();
     let longest = members
         .iter()
         .map(|member| member.name.chars().count())
@@ -138,15 +135,16 @@ fn members(page: &mut Page, diagnosis: &Diagnosis) {
     let name_width = longest.min(page.width().saturating_sub(taken + 2).max(8));
 
     page.gap();
-    let row = |name: &str, cells: [&str; 4]| {
+    let head: Vec<&str> = columns.iter().map(|column| column.head).collect();
+    let row = |name: &str, cells: &[&str]| {
         let mut line = column(name, name_width);
-        for (cell, width) in cells.iter().zip(widths) {
-            line += &column(cell, width);
+        for (cell, of) in cells.iter().zip(&columns) {
+            line += &column(cell, of.width);
         }
         line
     };
-    page.line(2, Ink::Dim, &row("MEMBER", head));
-    for (member, cells) in members.iter().zip(&cells) {
+    page.line(2, Ink::Dim, &row("MEMBER", &head));
+    for (at, member) in members.iter().enumerate() {
         let mut name = &*member.name;
         if name.chars().count() > name_width {
             page.line(2, Ink::Plain, name);
@@ -155,22 +153,26 @@ fn members(page: &mut Page, diagnosis: &Diagnosis) {
         let alarms: Vec<&str> = member.alarms.iter().map(|alarm| alarm.as_str()).collect();
         match absence(member) {
             Some(why) => {
-                let lead = format!("  {}{}", column(name, name_width), column(&cells[0], widths[0]));
+                let role = column(role(member), columns[0].width);
+                let lead = format!("  {}{role}", column(name, name_width));
                 page.paragraph(&[(Ink::Plain, &lead)], name_width + 4, Ink::Red, &why);
                 if let Some((_, fix)) = fixes.iter().find(|(name, _)| *name == &*member.name) {
                     remedy_line(page, name_width + 4, fix);
                 }
             }
-            None => page.line(2, Ink::Plain, &row(name, cells.each_ref().map(String::as_str))),
+            None => {
+                let cells: Vec<&str> = columns.iter().map(|column| &*column.cells[at]).collect();
+                page.line(2, Ink::Plain, &row(name, &cells));
+            }
         }
         if !alarms.is_empty() {
             page.line(name_width + 4, Ink::Red, &format!("alarm {}", alarms.join(", ")));
         }
     }
-    let unread = |(member, cells): (&MemberFacts, &[String; 4])| {
-        absence(member).is_none() && cells.iter().any(|cell| cell == "?")
+    let unread = |(at, member): (usize, &MemberFacts)| {
+        absence(member).is_none() && columns.iter().any(|column| column.cells[at] == "?")
     };
-    if members.iter().zip(&cells).any(unread) {
+    if members.iter().enumerate().any(unread) {
         page.paragraph(&[(Ink::Dim, "  ? ")], 4, Ink::Dim, "could not be read");
     }
     let assumed = |member: &MemberFacts| matches!(member.quota, Quota::Bytes(_, QuotaSource::Assumed));
@@ -183,13 +185,92 @@ fn members(page: &mut Page, diagnosis: &Diagnosis) {
     }
 }
 
-fn cells(member: &MemberFacts, members: &[MemberFacts]) -> [String; 4] {
-    [
-        role(member).to_owned(),
-        member.version.clone().unwrap_or_else(|| "?".into()),
-        database_size(member),
-        raft_lag(member, members).map_or_else(|| "?".into(), behind),
-    ]
+/// A column of the table of members.
+struct Column {
+    head: &'static str,
+    cells: Vec<String>,
+    width: usize,
+}
+
+impl Column {
+    fn new(head: &'static str, cells: impl Iterator<Item = String>) -> Self {
+        let cells: Vec<String> = cells.collect();
+        let lengths = cells.iter().map(|cell| cell.chars().count());
+        Self {
+            width: lengths.chain([head.len()]).max().unwrap_or(0),
+            head,
+            cells,
+        }
+    }
+}
+
+/// What is told of each member. On a narrow terminal the bar is left out first, then the latency: the number beside the
+/// bar says as much.
+fn columns(page: &Page, members: &[MemberFacts]) -> Vec<Column> {
+    let or_unread = |cell: Option<String>| cell.unwrap_or_else(|| "?".into());
+    let each = || members.iter();
+    let mut columns = vec![
+        Column::new("ROLE", each().map(|member| role(member).to_owned())),
+        Column::new("VERSION", each().map(|member| or_unread(member.version.clone()))),
+        Column::new("SIZE (OF QUOTA)", each().map(database_size)),
+        Column::new(
+            "BEHIND",
+            each().map(|member| or_unread(raft_lag(member, members).map(behind))),
+        ),
+    ];
+    let name = each().map(|member| member.name.chars().count()).chain([6]).max();
+    let left = |columns: &[Column]| {
+        let taken = columns.iter().map(|column| column.width + 2).sum::<usize>();
+        page.width().saturating_sub(taken + name.unwrap_or(0) + 4)
+    };
+    let mut offer = |at: usize, column: Column, said: bool| {
+        if said && column.width + 2 <= left(&columns) + 2 {
+            columns.insert(at, column);
+        }
+    };
+    let timed = each().any(|member| member.latency.is_some());
+    offer(
+        4,
+        Column::new("ANSWER", each().map(|member| or_unread(latency(member)))),
+        timed,
+    );
+    let limited = each().any(|member| quota_share(member).is_some());
+    offer(
+        3,
+        Column::new("", each().map(|member| bar(page, member))),
+        limited,
+    );
+    columns
+}
+
+/// The share of the quota as a bar of ten.
+fn bar(page: &Page, member: &MemberFacts) -> String {
+    const CELLS: usize = 10;
+    let Some(share) = quota_share(member) else {
+        return String::new();
+    };
+    // As many as the number beside it has tens, and never beyond its end.
+    let full = (1..=CELLS)
+        .filter(|cell| percent(share) >= (cell * 10) as f64)
+        .count();
+    let (full_cell, empty_cell) = (page.glyph("█", "#"), page.glyph("░", "."));
+    full_cell.repeat(full) + &empty_cell.repeat(CELLS - full)
+}
+
+/// The commands' variables, once for all of them.
+fn environment(page: &mut Page, diagnosis: &Diagnosis) {
+    let exports = exports(diagnosis);
+    if exports.is_empty() {
+        return;
+    }
+    heading(page, "Before the commands below");
+    for export in exports {
+        page.line(4, Ink::Cyan, &export);
+    }
+    if needs_password(diagnosis) {
+        let words = "etcdctl asks for the password each time, unless ETCDCTL_PASSWORD is set.";
+        page.paragraph(&[(Ink::Plain, "  ")], 2, Ink::Dim, words);
+    }
 }
 
 // === Problems ===

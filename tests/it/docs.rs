@@ -1,5 +1,7 @@
 //! Documentation that is generated from the program, or must fit it.
 
+mod diagnosis;
+
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};

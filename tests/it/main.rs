@@ -60,6 +60,9 @@ mod faults;
 /// Every fault that the guide knows, brought about and named: `make lab`.
 mod lab;
 
+/// Faults that were recorded once, judged again by today's rules.
+mod replay;
+
 /// `/metrics` as scrapers see it.
 mod scrape;
 

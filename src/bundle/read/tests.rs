@@ -5,7 +5,7 @@ use std::io::Write;
 use super::*;
 use crate::bundle::{RecordedAlert, RecordedOutcome, Secrets, write};
 use crate::model::{
-    AlarmKind, ClusterFacts, CollectError, MemberFacts, Quorum, Quota, QuotaSource, Reason, Verdict,
+    Access, AlarmKind, ClusterFacts, CollectError, MemberFacts, Quorum, Quota, QuotaSource, Reason, Verdict,
     stale_nan,
 };
 use crate::rules::{Alert, AlertState};
@@ -20,6 +20,7 @@ fn recording() -> Recording {
         id: Some(u64::MAX),
         endpoint: Some("https://10.0.0.1:2379".into()),
         reachable: true,
+        latency: Some(Duration::from_micros(1234)),
         started: true,
         leader: true,
         version: Some("3.5.16".into()),
@@ -60,6 +61,12 @@ fn recording() -> Recording {
         watched_for: Duration::from_secs(10),
         ends_after: Some(Duration::from_secs(10)),
         facts: ClusterFacts {
+            access: Access {
+                ca_file: Some("/ca.crt".into()),
+                user: Some("doctor".into()),
+                insecure_skip_verify: true,
+                ..Access::default()
+            },
             cluster_id: Some(0xabc),
             quorum: Quorum {
                 voters: 3,

@@ -3,7 +3,7 @@
 use super::*;
 use crate::bundle::RecordedSeries;
 use crate::diagnosis::Severity;
-use crate::model::{ClusterFacts, Desc, MemberFacts, Quorum, Verdict};
+use crate::model::{Access, ClusterFacts, Desc, MemberFacts, Quorum, Verdict};
 use crate::rules;
 use crate::snapshot::Snapshot;
 
@@ -64,6 +64,7 @@ fn watched() -> (Diagnosis, Recording) {
         samples: Vec::new(),
         pages: Vec::new(),
         facts: ClusterFacts {
+            access: Access::default(),
             members: vec![MemberFacts {
                 name: "a".into(),
                 reachable: true,

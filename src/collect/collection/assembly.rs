@@ -13,7 +13,8 @@ use crate::collect::elections::{ELECTIONS, RESTARTS, Sighting};
 use crate::collect::members::Seen;
 use crate::collect::{Failure, addresses, alarms, expiry, hearing, members, quota, settings, status};
 use crate::model::{
-    Batch, ClusterFacts, CollectError, Labels, Outcome, Quota, Reason, Sample, TargetPage, Timestamp, Verdict,
+    Access, Batch, ClusterFacts, CollectError, Labels, Outcome, Quota, Reason, Sample, TargetPage, Timestamp,
+    Verdict,
 };
 
 /// The members' health, asked for.
@@ -223,6 +224,8 @@ impl Collection {
             facts.push(view.facts(watched, seen, quota, told.unwrap_or_default()));
         }
         ClusterFacts {
+            // Known to whoever configured the connection.
+            access: Access::default(),
             cluster_id: self.cluster_id.or_else(|| {
                 let told = views.iter().filter_map(|view| view.status.as_ref());
                 told.map(|status| status.cluster_id).find(|id| *id != 0)

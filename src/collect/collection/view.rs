@@ -116,6 +116,7 @@ impl View {
         let status = self.status.as_ref();
         let page = self.metrics.as_ref();
         MemberFacts {
+            latency: None,
             name: Arc::clone(&self.name),
             id: seen.id,
             endpoint: watched.member.endpoint.clone(),

@@ -35,6 +35,7 @@ fn first_three(problems: &[Problem], categories: &[&'static str], blind: &[&str]
         members: vec![member],
         quorum,
         cluster_id: None,
+        access: crate::model::Access::default(),
     };
     let rules: Vec<Rule> = categories.iter().map(|category| Rule::of(category)).collect();
     let gaps: Vec<Gap> = blind.iter().map(|category| gap(category, true)).collect();

@@ -20,10 +20,10 @@ fn a_healthy_cluster_takes_few_lines() {
   etcd-0, term 7.
   Seen at 2023-11-14T22:13:20.000Z
 
-  MEMBER  ROLE      VERSION  DATABASE (OF QUOTA)  BEHIND
-  etcd-0  leader    3.5.16   200 MiB 10%          0 entries
-  etcd-1  follower  3.5.16   200 MiB 10%          2 entries
-  etcd-2  follower  3.5.16   200 MiB 10%          2 entries
+  MEMBER  ROLE      VERSION  SIZE (OF QUOTA)  BEHIND
+  etcd-0  leader    3.5.16   200 MiB 10%      0 entries
+  etcd-1  follower  3.5.16   200 MiB 10%      2 entries
+  etcd-2  follower  3.5.16   200 MiB 10%      2 entries
 
   All 2 items of the checklist pass.
 "#;
@@ -55,10 +55,10 @@ fn what_is_always_so_takes_little_room() {
     diagnosis.problems = vec![hint];
     let text = rendered(diagnosis, 80, true);
     let (_, end) = text.split_once("BEHIND").unwrap();
-    let expected = "
-  etcd-0  leader    3.5.16   200 MiB 10%          0 entries
-  etcd-1  follower  3.5.16   200 MiB 10%          2 entries
-  etcd-2  follower  3.5.16   200 MiB 10%          2 entries
+    let expected = "     ANSWER
+  etcd-0  leader    3.5.16   200 MiB 10%      #.........  0 entries  1.2 ms
+  etcd-1  follower  3.5.16   200 MiB 10%      #.........  2 entries  1.2 ms
+  etcd-2  follower  3.5.16   200 MiB 10%      #.........  2 entries  1.2 ms
 
 1. INFO  etcd-0 has reached its quota: every write is refused
    EtcdQuotaExceeded - member etcd-0 - pending for 3 min
@@ -110,10 +110,10 @@ fn a_healthy_cluster_on_a_wide_terminal() {
   3 of 3 voters reachable, 2 needed: 1 more may fail; leader etcd-0, term 7.
   Seen at 2023-11-14T22:13:20.000Z
 
-  MEMBER  ROLE      VERSION  DATABASE (OF QUOTA)  BEHIND
-  etcd-0  leader    3.5.16   200 MiB 10%          0 entries
-  etcd-1  follower  3.5.16   200 MiB 10%          2 entries
-  etcd-2  follower  3.5.16   200 MiB 10%          2 entries
+  MEMBER  ROLE      VERSION  SIZE (OF QUOTA)              BEHIND     ANSWER
+  etcd-0  leader    3.5.16   200 MiB 10%      █░░░░░░░░░  0 entries  1.2 ms
+  etcd-1  follower  3.5.16   200 MiB 10%      █░░░░░░░░░  2 entries  1.2 ms
+  etcd-2  follower  3.5.16   200 MiB 10%      █░░░░░░░░░  2 entries  1.2 ms
 
   All 2 items of the checklist pass.
 "#;
@@ -128,11 +128,11 @@ fn a_full_database_in_ascii_at_60_columns() {
   etcd-0, term 7.
   Seen at 2023-11-14T22:13:20.000Z
 
-  MEMBER  ROLE      VERSION  DATABASE (OF QUOTA)  BEHIND
-  etcd-0  leader    3.5.16   2 GiB 100%           0 entries
+  MEMBER  ROLE      VERSION  SIZE (OF QUOTA)  BEHIND
+  etcd-0  leader    3.5.16   2 GiB 100%       0 entries
           alarm NOSPACE
-  etcd-1  follower  3.5.16   1.8 GiB 90%          2 entries
-  etcd-2  follower  3.5.16   1.8 GiB 90%          2 entries
+  etcd-1  follower  3.5.16   1.8 GiB 90%      2 entries
+  etcd-2  follower  3.5.16   1.8 GiB 90%      2 entries
 
 1. CRITICAL  etcd-0 has reached its quota: every write is
    refused
@@ -179,11 +179,11 @@ fn a_full_database_at_100_columns() {
   3 of 3 voters reachable, 2 needed: 1 more may fail; leader etcd-0, term 7.
   Seen at 2023-11-14T22:13:20.000Z
 
-  MEMBER  ROLE      VERSION  DATABASE (OF QUOTA)  BEHIND
-  etcd-0  leader    3.5.16   2 GiB 100%           0 entries
+  MEMBER  ROLE      VERSION  SIZE (OF QUOTA)              BEHIND     ANSWER
+  etcd-0  leader    3.5.16   2 GiB 100%       ██████████  0 entries  1.2 ms
           alarm NOSPACE
-  etcd-1  follower  3.5.16   1.8 GiB 90%          2 entries
-  etcd-2  follower  3.5.16   1.8 GiB 90%          2 entries
+  etcd-1  follower  3.5.16   1.8 GiB 90%      █████████░  2 entries  1.2 ms
+  etcd-2  follower  3.5.16   1.8 GiB 90%      █████████░  2 entries  1.2 ms
 
 1. CRITICAL  etcd-0 has reached its quota: every write is refused
    EtcdQuotaExceeded · member etcd-0 · for 3 min
@@ -227,8 +227,8 @@ fn a_lost_quorum_in_ascii_at_60_columns() {
   leader, term 9.
   Seen at 2023-11-14T22:13:20.000Z
 
-  MEMBER  ROLE      VERSION  DATABASE (OF QUOTA)  BEHIND
-  etcd-0  follower  3.5.16   200 MiB 10%*         0 entries
+  MEMBER  ROLE      VERSION  SIZE (OF QUOTA)  BEHIND
+  etcd-0  follower  3.5.16   200 MiB 10%*     0 entries
   etcd-1  voter     unreachable: connection refused by
           10.0.0.2:2379
   etcd-2  voter     unreachable: no answer from
@@ -281,8 +281,8 @@ fn a_lost_quorum_at_100_columns() {
   1 of 3 voters reachable, 2 needed: quorum is lost; no leader, term 9.
   Seen at 2023-11-14T22:13:20.000Z
 
-  MEMBER  ROLE      VERSION  DATABASE (OF QUOTA)  BEHIND
-  etcd-0  follower  3.5.16   200 MiB 10%*         0 entries
+  MEMBER  ROLE      VERSION  SIZE (OF QUOTA)              BEHIND     ANSWER
+  etcd-0  follower  3.5.16   200 MiB 10%*     █░░░░░░░░░  0 entries  1.2 ms
   etcd-1  voter     unreachable: connection refused by 10.0.0.2:2379
   etcd-2  voter     unreachable: no answer from 10.0.0.3:2379 within 2 s
   * of etcd's default quota of 2 GiB: nothing told the one in force
@@ -456,4 +456,46 @@ fn the_remedy_of_a_member_that_does_not_answer_stands_beneath_it() {
         .unwrap();
     assert_eq!(lines[at + 1].trim(), format!("→ {fix}"), "{text}");
     assert_eq!(text.matches(fix).count(), 1, "{text}");
+}
+
+/// The commands work as they stand when these were typed once; a password is not among them.
+#[test]
+fn the_variables_of_the_commands_are_told_once() {
+    let mut diagnosis = fixture::quota();
+    diagnosis.facts.access = fixture::access();
+    let expected = "
+Before the commands below
+    export ETCDCTL_CACERT=/etc/etcd/ca.crt
+    export ETCDCTL_CERT='/etc/etcd/my client.crt'
+    export ETCDCTL_KEY='/etc/etcd/my client.key'
+    export ETCDCTL_USER=doctor
+  etcdctl asks for the password each time, unless ETCDCTL_PASSWORD is set.
+
+1. CRITICAL  etcd-0";
+    let text = rendered(diagnosis, 80, true);
+    assert!(text.contains(expected), "{text}");
+    assert!(!rendered(fixture::quota(), 80, true).contains("export"));
+    let mut healthy = fixture::healthy();
+    healthy.facts.access = fixture::access();
+    assert!(
+        !rendered(healthy, 80, true).contains("export"),
+        "nothing is to be typed"
+    );
+}
+
+#[test]
+fn a_nearly_full_database_is_not_said_to_be_full() {
+    let mut diagnosis = fixture::healthy();
+    let quota = 2 << 30;
+    for (at, size) in [quota - 1, quota, 2 * quota].into_iter().enumerate() {
+        diagnosis.facts.members[at].db_size_bytes = Some(size);
+    }
+    let text = rendered(diagnosis, 80, true);
+    for cells in [
+        "2 GiB 99%        #########.",
+        "2 GiB 100%       ##########",
+        "4 GiB 200%       ##########",
+    ] {
+        assert!(text.contains(cells), "{cells} is not in\n{text}");
+    }
 }

@@ -148,7 +148,12 @@ impl Doctor {
 
     /// The diagnosis of all clusters.
     pub async fn diagnosis(&self) -> Value {
-        self.get("/api/v1/diagnosis").await.json()
+        let answer = self.get("/api/v1/diagnosis").await;
+        let diagnosis = answer.json();
+        if answer.status == 200 {
+            super::validate(&diagnosis);
+        }
+        diagnosis
     }
 
     /// Waits until the diagnosis is as asked, and gives that one. The panic shows the last one.

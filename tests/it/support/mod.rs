@@ -17,6 +17,7 @@ mod ports;
 mod process;
 mod prometheus;
 mod proxy;
+mod schema;
 mod tls;
 
 mod selftest;
@@ -34,6 +35,7 @@ pub use peers::{Version, program};
 pub use process::Process;
 pub use prometheus::Prometheus;
 pub use proxy::{Links, Network};
+pub use schema::validate;
 pub use tls::{Authority, Identity};
 
 /// How often a condition is looked at while waiting for it: short beside everything that is waited for.

@@ -1,0 +1,129 @@
+//! Diagnoses against their JSON Schema: every one that any test reads.
+
+use serde_json::Value;
+
+/// Panics where a diagnosis is not what the schema declares.
+pub fn validate(diagnosis: &Value) {
+    let schema: Value = serde_json::from_str(etcd_doctor::render::json::SCHEMA).expect("the schema is JSON");
+    let mut wrong = Vec::new();
+    check(diagnosis, &schema, &schema, "$", &mut wrong);
+    assert!(
+        wrong.is_empty(),
+        "not as the schema says:\n{}\n{diagnosis:#}",
+        wrong.join("\n")
+    );
+}
+
+/// The part of JSON Schema that ours uses; a keyword that is not here would be one that nobody checks.
+const KNOWN: [&str; 14] = [
+    "$schema",
+    "$id",
+    "$defs",
+    "$ref",
+    "title",
+    "description",
+    "type",
+    "enum",
+    "required",
+    "properties",
+    "additionalProperties",
+    "items",
+    "format",
+    "pattern",
+];
+
+fn check(value: &Value, part: &Value, schema: &Value, at: &str, wrong: &mut Vec<String>) {
+    for keyword in part.as_object().into_iter().flatten().map(|(keyword, _)| keyword) {
+        assert!(
+            KNOWN.contains(&&**keyword),
+            "{at}: the schema's {keyword} is not checked here"
+        );
+    }
+    if let Some(reference) = part["$ref"].as_str() {
+        let target = schema
+            .pointer(reference.trim_start_matches('#'))
+            .expect("it refers to a definition");
+        return check(value, target, schema, at, wrong);
+    }
+    let types: Vec<&str> = match &part["type"] {
+        Value::String(one) => vec![one],
+        several => several
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect(),
+    };
+    let is = |kind: &&str| match *kind {
+        "null" => value.is_null(),
+        "boolean" => value.is_boolean(),
+        "integer" => value.is_i64() || value.is_u64(),
+        "number" => value.is_number(),
+        "string" => value.is_string(),
+        "array" => value.is_array(),
+        "object" => value.is_object(),
+        _ => false,
+    };
+    if !types.iter().any(|kind| is(kind)) {
+        wrong.push(format!("{at} is {value} and not {types:?}"));
+        return;
+    }
+    if part["enum"]
+        .as_array()
+        .is_some_and(|allowed| !allowed.contains(value))
+    {
+        wrong.push(format!("{at} is {value}, which is not one of {}", part["enum"]));
+    }
+    if let (Some(pattern), Some(text)) = (part["pattern"].as_str(), value.as_str()) {
+        let pattern = regex::Regex::new(pattern).expect("it is a pattern");
+        if !pattern.is_match(text) {
+            wrong.push(format!("{at} is {text:?} and not {pattern}"));
+        }
+    }
+    for (index, item) in value.as_array().into_iter().flatten().enumerate() {
+        check(item, &part["items"], schema, &format!("{at}[{index}]"), wrong);
+    }
+    let Some(fields) = value.as_object() else { return };
+    for name in part["required"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+    {
+        if !fields.contains_key(name) {
+            wrong.push(format!("{at}.{name} is missing"));
+        }
+    }
+    for (name, field) in fields {
+        let declared = part["properties"].get(name).or(part.get("additionalProperties"));
+        match declared {
+            Some(declared) => check(field, declared, schema, &format!("{at}.{name}"), wrong),
+            None => wrong.push(format!("{at}.{name} is not declared")),
+        }
+    }
+}
+
+#[test]
+fn what_is_wrong_is_found() {
+    let mut wrong = Vec::new();
+    let part = serde_json::json!({
+        "type": "object", "required": ["a", "b"],
+        "properties": {"a": {"type": ["string", "null"], "enum": ["x", null]}, "c": {"type": "array", "items": {"type": "integer"}}}
+    });
+    check(
+        &serde_json::json!({"a": "y", "c": [1, 1.5], "d": 0}),
+        &part,
+        &part,
+        "$",
+        &mut wrong,
+    );
+    assert_eq!(
+        wrong,
+        [
+            "$.b is missing",
+            "$.a is \"y\", which is not one of [\"x\",null]",
+            "$.c[1] is 1.5 and not [\"integer\"]",
+            "$.d is not declared",
+        ]
+    );
+}

@@ -143,6 +143,7 @@ struct CoverageShape<'a> {
 }
 
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct GapShape<'a> {
     alert: &'a str,
     reason: &'a str,

@@ -235,13 +235,6 @@ impl EtcdCluster {
         .await;
     }
 
-    /// Starts a member again with a flag more, which counts before an earlier one of its name.
-    pub async fn restart_with(&mut self, i: usize, flag: &str) {
-        self.terminate(i).await;
-        self.members[i].args.push(flag.to_owned());
-        self.restart(i).await;
-    }
-
     /// Slows every flush of a member to disk by `delay`, until the guard is dropped.
     pub async fn slow_disk(&self, i: usize, delay: Duration) -> SlowDisk {
         SlowDisk::on(self.pid(i), delay, &self.dir().join(format!("strace-{i}.log"))).await

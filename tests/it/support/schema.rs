@@ -64,7 +64,7 @@ fn check(value: &Value, part: &Value, schema: &Value, at: &str, wrong: &mut Vec<
         "object" => value.is_object(),
         _ => false,
     };
-    if !types.iter().any(|kind| is(kind)) {
+    if !types.iter().any(is) {
         wrong.push(format!("{at} is {value} and not {types:?}"));
         return;
     }

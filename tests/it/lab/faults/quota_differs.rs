@@ -19,12 +19,12 @@ async fn run(lab: &mut Lab) {
     let follower = (leader + 1) % cluster.len();
     let mut watch = lab.watch(&cluster).await;
     cluster
-        .restart_with(follower, "--quota-backend-bytes=536870912")
+        .restart_with(follower, &["--quota-backend-bytes=536870912"])
         .await;
     watch.broken();
     watch.found("EtcdQuotaDiffers", None).await;
     cluster
-        .restart_with(follower, "--quota-backend-bytes=1073741824")
+        .restart_with(follower, &["--quota-backend-bytes=1073741824"])
         .await;
     watch.gone("EtcdQuotaDiffers").await;
 }

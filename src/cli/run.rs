@@ -332,12 +332,28 @@ fn judged(files: Vec<(String, Loaded)>) -> (String, bool) {
     (report, good)
 }
 
+/// Stands for the endpoints of a command that asks no cluster.
+const NOWHERE: &str = "127.0.0.1:2379";
+
 async fn list_rules(output: ListFormat, config_file: Option<PathBuf>) -> anyhow::Result<u8> {
-    let config = load(config::Flags {
+    let flags = config::Flags {
         config_file,
         given: Vec::new(),
-    })
-    .await?;
+    };
+    // No cluster is asked: none is looked for where the configuration names none.
+    let nowhere = |_, _| {
+        async {
+            Ok(Found {
+                assumed: true,
+                endpoints: vec![NOWHERE.to_owned()],
+                ..Found::default()
+            })
+        }
+        .boxed()
+    };
+    let config = Loader::new(flags, variables().collect(), Arc::new(nowhere))
+        .load()
+        .await?;
     let set = app::load_rules(&config)?.set;
     let alerts: Vec<&AlertingRule> = set.alerting().map(|(_, _, rule)| rule).collect();
     let text = match output {
@@ -360,7 +376,11 @@ fn row(rule: &AlertingRule) -> [String; 5] {
         rule.label("severity").to_owned(),
         rule.label("category").to_owned(),
         config::format_duration(rule.hold),
-        rule.annotation("summary").to_owned(),
+        // A template may be written on several lines.
+        rule.annotation("summary")
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" "),
     ]
 }
 

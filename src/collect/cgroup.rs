@@ -34,7 +34,8 @@ static CPU_LIMIT: Desc = Desc::gauge(
     "CPUs that the control groups of the member's process allow it, the smallest of them and their parents; absent without \
      a limit.",
 )
-.labels(&["member"]);
+.labels(&["member"])
+.sparse();
 static PERIODS: Desc = Desc::counter(
     "etcd_doctor_cgroup_cpu_periods_total",
     None,
@@ -60,14 +61,16 @@ static MEMORY_LIMIT: Desc = Desc::gauge(
     "Memory that the control groups of the member's process allow it, the smallest of them and their parents; absent \
      without a limit.",
 )
-.labels(&["member"]);
+.labels(&["member"])
+.sparse();
 static IO_LIMIT: Desc = Desc::gauge(
     "etcd_doctor_cgroup_io_limit",
     None,
     "What the control groups of the member's process allow it on a device in a second, the smallest of them and their \
      parents, by what is counted: read_bytes, write_bytes, read_operations, write_operations; absent without a limit.",
 )
-.labels(&["member", "device", "what"]);
+.labels(&["member", "device", "what"])
+.sparse();
 
 /// How many I/O limits of one member are shown: all four of each of four devices.
 const MAX_IO_LIMITS: usize = 16;

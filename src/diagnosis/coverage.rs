@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{Coverage, Gap};
 use crate::model::{Batch, Desc, Kind, Outcome, Verdict, is_stale};
-use crate::promql::{Point, Selector, Source};
+use crate::promql::{Matcher, Point, Selector, Source};
 use crate::rules::{AlertingRule, RuleReport};
 
 /// Where metrics come from.
@@ -155,6 +155,11 @@ fn lacking(
             || outcomes.iter().any(nothing)
             || batch.facts.members.iter().all(|member| !member.reachable)
         {
+            return Vec::new();
+        }
+        // That a matcher fits no series is a finding; that the metric is there is what it takes to see.
+        let named = source.select(&[Matcher::metric(metric)], batch.time.minus(FRESH), batch.time);
+        if named.iter().any(|series| series.points.last().is_some_and(fresh)) {
             return Vec::new();
         }
         return vec![Gap {

@@ -233,11 +233,11 @@ pub(crate) struct Lack {
     pub fix: String,
 }
 
-/// What rules could not see, without the remedies that stand beside the members already.
+/// What rules could not see and should, without the remedies that stand beside the members already.
 pub(crate) fn lacks_beside_members(diagnosis: &Diagnosis) -> Vec<Lack> {
     let told: BTreeSet<&str> = member_fixes(diagnosis).into_iter().map(|(_, fix)| fix).collect();
     let all = told.iter().copied().collect::<Vec<_>>().join("; ");
-    let mut lacks = lacks(&diagnosis.coverage, usize::MAX);
+    let mut lacks = kinds(&diagnosis.coverage, usize::MAX, |gap| gap.applies);
     for lack in &mut lacks {
         if lack.fix == all || told.contains(&*lack.fix) {
             lack.fix.clear();
@@ -249,24 +249,41 @@ pub(crate) fn lacks_beside_members(diagnosis: &Diagnosis) -> Vec<Lack> {
 /// What rules could not see, each thing once with the alerts that lack it, of which at most `named` are named. Windows
 /// that are still filling come last, all as one.
 pub(crate) fn lacks(coverage: &Coverage, named: usize) -> Vec<Lack> {
-    let seen: Vec<Gap> = coverage
-        .gaps
-        .iter()
-        .filter(|gap| gap.looks_back.is_none())
-        .cloned()
-        .collect();
-    let mut lacks: Vec<Lack> = grouped(&seen)
-        .into_iter()
-        .map(|group| Lack {
-            text: format!("{} ({})", group.reason, group.alerts_in_words(named)),
-            fix: group.fix.to_owned(),
-        })
-        .collect();
+    let mut lacks = kinds(coverage, named, |_| true);
     lacks.extend(still_filling(coverage, named).map(|text| Lack {
         text,
         fix: String::new(),
     }));
     lacks
+}
+
+/// The gaps of some kind, but for windows that are still filling.
+fn kinds(coverage: &Coverage, named: usize, of_kind: impl Fn(&Gap) -> bool) -> Vec<Lack> {
+    let gaps = coverage.gaps.iter().filter(|gap| gap.looks_back.is_none());
+    let gaps: Vec<Gap> = gaps.filter(|gap| of_kind(gap)).cloned().collect();
+    let lack = |group: Group<'_>| Lack {
+        text: format!("{} ({})", group.reason, group.alerts_in_words(named)),
+        fix: group.fix.to_owned(),
+    };
+    grouped(&gaps).into_iter().map(lack).collect()
+}
+
+/// In one sentence, how many alerts are about what is not looked at here: of another host, or not configured.
+pub(crate) fn not_looked_at(coverage: &Coverage) -> Option<String> {
+    let elsewhere = coverage
+        .gaps
+        .iter()
+        .filter(|gap| gap.looks_back.is_none() && !gap.applies);
+    let alerts: BTreeSet<&str> = elsewhere.map(|gap| &*gap.alert).collect();
+    let (are, alerts) = match alerts.len() {
+        0 => return None,
+        1 => ("is", "1 alert".to_owned()),
+        more => ("are", format!("{more} alerts")),
+    };
+    Some(format!(
+        "{alerts} {are} about what is not looked at here, being of another host or not configured (in full with -o \
+         markdown)"
+    ))
 }
 
 /// In one sentence, which alerts look back further than the cluster has been watched.

@@ -4,11 +4,14 @@ use super::page::{Ink, Page, TextStyle, column};
 use super::remedy::{Piece, steps};
 use super::{
     Report, absence, behind, database_size, exports, failures, headline, lacks_beside_members, latency,
-    member_fixes, needs_password, percent, quorum_in_words, quota_share, raft_lag, role, state_in_words,
-    still_filling, units,
+    member_fixes, needs_password, not_looked_at, percent, quorum_in_words, quota_share, raft_lag, role,
+    state_in_words, still_filling, units,
 };
 use crate::diagnosis::{CheckItem, Coverage, Diagnosis, Evidence, Problem, Severity, Status};
 use crate::model::{MemberFacts, Quota, QuotaSource, Timestamp};
+
+/// Alerts named whose window is still filling: while watching for some seconds most are, and that is no news.
+const FILLING_NAMED: usize = 3;
 
 /// Deeper lines leave no room for words.
 const MAX_INDENT: usize = 12;
@@ -454,6 +457,7 @@ fn remedy(page: &mut Page, problem: &Problem) {
 // === What was checked, and what could not be ===
 
 /// The best practices in a line or two: what is not kept with the reason, what cannot be seen by its name. The other formats have them in full.
+/// Which of the guide's practices are not kept: a reminder, and no part of the verdict. The reasons are in the other forms.
 fn practices(page: &mut Page, items: &[CheckItem]) {
     if items.is_empty() {
         return;
@@ -464,17 +468,21 @@ fn practices(page: &mut Page, items: &[CheckItem]) {
         of(Status::Pass).count(),
         items.len()
     );
-    let broken: Vec<String> = of(Status::Warn)
-        .map(|item| format!("{} ({})", item.title, item.detail))
-        .collect();
-    let unknown: Vec<&str> = of(Status::Unknown).map(|item| item.title).collect();
-    for (how, which) in [("not", broken.join(", ")), ("unknown", unknown.join(", "))] {
-        if !which.is_empty() {
-            text += &format!("; {how}: {which}");
-        }
+    let broken: Vec<&str> = of(Status::Warn).map(|item| item.title).collect();
+    if !broken.is_empty() {
+        text += &format!("; not: {}", broken.join(", "));
+    }
+    match of(Status::Unknown).count() {
+        0 => {}
+        unknown => text += &format!("; {unknown} cannot be judged here"),
     }
     page.gap();
-    page.paragraph(&[(Ink::Plain, "  ")], 2, Ink::Plain, &(text + "."));
+    page.paragraph(
+        &[(Ink::Plain, "  ")],
+        2,
+        Ink::Plain,
+        &(text + " (in full with -o markdown)."),
+    );
 }
 
 fn checklist(page: &mut Page, items: &[CheckItem], in_full: bool) {
@@ -520,33 +528,29 @@ fn checklist(page: &mut Page, items: &[CheckItem], in_full: bool) {
 
 fn coverage(page: &mut Page, diagnosis: &Diagnosis, apart: bool) {
     let coverage = &diagnosis.coverage;
-    let Coverage {
-        rules,
-        evaluated,
-        gaps,
-        ..
-    } = coverage;
-    if gaps.iter().all(|gap| gap.looks_back.is_some()) {
-        // Nothing is hidden: a line will do.
-        if let Some(text) = still_filling(coverage, usize::MAX) {
-            if apart {
-                page.gap();
+    let lacks = lacks_beside_members(diagnosis);
+    if !lacks.is_empty() {
+        heading(page, "What could not be seen");
+        let Coverage { rules, evaluated, .. } = coverage;
+        page.line(
+            2,
+            Ink::Plain,
+            &format!("{evaluated} of {rules} rules had all their data."),
+        );
+        for lack in lacks {
+            page.paragraph(&[(Ink::Plain, "  - ")], 4, Ink::Plain, &lack.text);
+            if !lack.fix.is_empty() {
+                remedy_line(page, 4, &lack.fix);
             }
-            page.paragraph(&[(Ink::Plain, "  ")], 2, Ink::Dim, &(text + "."));
         }
-        return;
     }
-    heading(page, "What could not be seen");
-    page.line(
-        2,
-        Ink::Plain,
-        &format!("{evaluated} of {rules} rules had all their data."),
-    );
-    for lack in lacks_beside_members(diagnosis) {
-        page.paragraph(&[(Ink::Plain, "  - ")], 4, Ink::Plain, &lack.text);
-        if !lack.fix.is_empty() {
-            remedy_line(page, 4, &lack.fix);
+    // Nothing that should be seen is hidden by these: a line each will do.
+    let beside = [still_filling(coverage, FILLING_NAMED), not_looked_at(coverage)];
+    for (at, text) in beside.into_iter().flatten().enumerate() {
+        if apart && at == 0 {
+            page.gap();
         }
+        page.paragraph(&[(Ink::Plain, "  ")], 2, Ink::Dim, &(text + "."));
     }
 }
 

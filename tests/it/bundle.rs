@@ -131,7 +131,7 @@ async fn a_saved_report_is_made_again_without_the_cluster_and_without_secrets() 
         let (code, report) = elsewhere(&["diagnose", "-o", form, "--bundle", copy]).await;
         assert_eq!(code, 2);
         assert!(
-            report.contains("is full and refuses writes (NOSPACE alarm)"),
+            report.contains("is full of old revisions and refuses writes"),
             "{report}"
         );
     }

@@ -89,9 +89,9 @@ async fn an_expired_certificate_is_known_although_no_connection_comes_of_it() {
             .start()
             .await;
         let mut connection = Observer::connection(&cluster);
-        let batch = Observer::on(&connection).cycle().await;
         let shown = SHOWN.replace("etcd-0", &cluster.endpoint(0).replace("https://", ""));
-        assert_eq!(value(&batch, &shown), Some(seconds(end)));
+        // A handshake that takes longer than a call may, on a busy machine, shows nothing in that cycle.
+        Observer::on(&connection).until(&shown, seconds(end)).await;
 
         connection.tls.ca_file = Some(Path::new("/nonexistent/ca.crt").into());
         let batch = Observer::on(&connection).cycle().await;

@@ -173,7 +173,7 @@ async fn a_full_quota_is_critical() {
     assert!(
         output
             .stdout
-            .starts_with("FAIL  etcd cluster etcd is full and refuses writes"),
+            .starts_with("FAIL  etcd cluster etcd is full of old revisions and refuses writes"),
         "the cluster is named once: {output:?}"
     );
     assert!(

@@ -31,7 +31,7 @@ const RECORDED: &[Recorded] = &[
         cause: "EtcdQuotaAlarmFull",
         symptoms: &["EtcdQuotaLowSpace"],
         words: &[
-            "FAIL  etcd cluster etcd is full and refuses writes (NOSPACE alarm)",
+            "FAIL  etcd cluster etcd is full of old revisions and refuses writes (NOSPACE alarm)",
             "alarm NOSPACE",
             "etcdctl compact --physical 51",
             "etcdctl alarm disarm",

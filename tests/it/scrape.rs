@@ -27,7 +27,16 @@ const OF_A_SILENT_MEMBER: &[&str] = &[
     "etcd_doctor_filesystem_inodes",
     "etcd_doctor_filesystem_inodes_free",
     "etcd_doctor_filesystem_size_bytes",
+    // Its log is read on: it tells why it ended.
+    "etcd_doctor_log_lines_total",
+    "etcd_doctor_log_messages_total",
+    "etcd_doctor_log_skipped_bytes_total",
+    "etcd_doctor_member_accepts_connections",
     "etcd_doctor_member_alarm",
+    // What the member list and its peers tell of it.
+    "etcd_doctor_member_has_vote",
+    "etcd_doctor_member_heard_by_peers",
+    "etcd_doctor_member_listed_info",
     "etcd_doctor_member_quota_bytes",
     "etcd_doctor_member_quota_enabled",
     "etcd_doctor_member_quota_info",
@@ -293,10 +302,21 @@ fn shows_what_rules_select(page: &str) {
                 let (section, help) = section_of
                     .get(&*family)
                     .unwrap_or_else(|| panic!("{}: there is no {family}", rule.alert));
-                let host = ["disk", "filesystem", "pressure", "scheduling", "cgroup"].contains(section)
+                // Of the host where the machine does not tell, or not configured here.
+                let not_read = [
+                    "disk",
+                    "filesystem",
+                    "pressure",
+                    "scheduling",
+                    "cgroup",
+                    "peers",
+                    "hashkv",
+                    "backups",
+                ]
+                .contains(section)
                     && !collectors.contains(section);
                 assert!(
-                    there.contains(&family) || help.contains("absent") || host,
+                    there.contains(&family) || help.contains("absent") || not_read,
                     "{}: {family} is not on the page of a healthy cluster, and its help does not say when it is absent",
                     rule.alert
                 );

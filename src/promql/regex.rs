@@ -7,7 +7,7 @@
 use std::iter::Peekable;
 use std::str::Chars;
 
-use regex::Regex;
+use regex::{Regex, RegexBuilder};
 
 use super::ParseError;
 
@@ -27,11 +27,31 @@ const POSIX: [&str; 14] = [
     "upper", "word", "xdigit",
 ];
 
+/// The length of the longest of them.
+const LONGEST_POSIX: usize = 6;
+
+/// Memory of one compiled expression. An alternative of a thousand names takes a tenth; a query may have many.
+const MAX_COMPILED_BYTES: usize = 2 << 20;
+
 /// Compiles an expression so that it matches a whole value, and `.` matches a line break too, as in Prometheus 3.
 pub(super) fn anchored(written: &str) -> Result<Regex, ParseError> {
     let refuse = |why: String| ParseError(format!("cannot use the regular expression {written:?}: {why}"));
     let translated = Translator::new(written).run().map_err(refuse)?;
-    Regex::new(&format!("^(?s:{translated})$")).map_err(|error| refuse(error.to_string()))
+    build(&format!("^(?s:{translated})$")).map_err(refuse)
+}
+
+/// Compiles an expression in RE2's dialect as it stands, as the functions of templates take it.
+pub fn unanchored(written: &str) -> Result<Regex, ParseError> {
+    let refuse = |why: String| ParseError(format!("cannot use the regular expression {written:?}: {why}"));
+    let translated = Translator::new(written).run().map_err(refuse)?;
+    build(&translated).map_err(refuse)
+}
+
+fn build(translated: &str) -> Result<Regex, String> {
+    let regex = RegexBuilder::new(translated)
+        .size_limit(MAX_COMPILED_BYTES)
+        .build();
+    regex.map_err(|error| error.to_string())
 }
 
 struct Translator<'a> {
@@ -84,10 +104,14 @@ impl<'a> Translator<'a> {
 
     /// `{n}`, `{n,}` or `{n,m}` after the opening brace; nothing is consumed when it is none of them.
     fn counted(&mut self) -> Result<Option<String>, String> {
-        let ahead: String = self.rest.clone().take_while(|c| *c != '}').collect();
+        let part = |c: &char| c.is_ascii_digit() || *c == ',';
+        let ahead: String = self.rest.clone().take_while(part).collect();
         let closed = self.rest.clone().nth(ahead.chars().count()) == Some('}');
         let (low, high) = ahead.split_once(',').unwrap_or((&ahead, ""));
-        let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
+        // RE2 takes a count with a leading zero literally.
+        let digits = |text: &str| {
+            text.bytes().all(|b| b.is_ascii_digit()) && !(text.len() > 1 && text.starts_with('0'))
+        };
         if !closed || low.is_empty() || !digits(low) || !digits(high) {
             return Ok(None);
         }
@@ -286,7 +310,9 @@ impl<'a> Translator<'a> {
 
     /// `[:alpha:]`, or a literal `[` when it is not closed that way.
     fn posix_class(&mut self) -> Result<(), String> {
-        let ahead: String = self.rest.clone().take_while(|c| *c != ']').collect();
+        // No name is longer: what is not closed by then is none.
+        let ahead = self.rest.clone().take(LONGEST_POSIX + 4);
+        let ahead: String = ahead.take_while(|c| *c != ']').collect();
         let Some(name) = ahead.strip_prefix(':').and_then(|name| name.strip_suffix(':')) else {
             self.out.push_str(r"\[");
             return Ok(());

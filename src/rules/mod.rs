@@ -17,6 +17,7 @@ pub use state::States;
 pub use template::{Scope, Template};
 pub use unit::UnitTests;
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::model::Labels;
@@ -29,6 +30,8 @@ pub struct RuleSet {
     pub groups: Vec<Group>,
     /// Worked out once: finding them parses every expression of every annotation.
     selectors: Vec<Selector>,
+    /// What [`Self::history`] tells of each alert's expression, asked for in every cycle.
+    histories: HashMap<String, Vec<Selector>>,
 }
 
 /// One group of a rule file. Its rules run in order, each seeing what the ones before it recorded.
@@ -89,11 +92,26 @@ pub struct AlertingRule {
     pub position: (usize, usize),
 }
 
+/// Recording rules that one looks through, one behind the other, for how far back an alert sees. People stack four or five;
+/// the stack of the walk ends somewhere.
+const LONGEST_WAY: usize = 64;
+
+/// Selectors at the ends of such ways of one expression; past it their history is not told.
+const MOST_ENDS: usize = 10_000;
+
 impl RuleSet {
     /// The rules of several files, in the order of the files.
     pub fn new(groups: Vec<Group>) -> Self {
         let selectors = selectors_of(&groups);
-        Self { groups, selectors }
+        let mut set = Self {
+            groups,
+            selectors,
+            histories: HashMap::new(),
+        };
+        let queries = set.alerting().map(|(_, _, rule)| &rule.query);
+        let histories = queries.map(|query| (query.text().to_owned(), set.trace(query)));
+        set.histories = histories.collect();
+        set
     }
 
     /// A rule by the index of its group and its index in the group, as in [`RuleReport::rule`].
@@ -120,8 +138,21 @@ impl RuleSet {
     /// How much history an expression needs before it sees as far back as it looks, by each of its selectors, over the
     /// recording rules whose series it selects: the selectors at the end of each such way, with the whole reach.
     pub fn history(&self, query: &Query) -> Vec<Selector> {
+        match self.histories.get(query.text()) {
+            Some(known) => known.clone(),
+            None => self.trace(query),
+        }
+    }
+
+    fn trace(&self, query: &Query) -> Vec<Selector> {
         let mut found = Vec::new();
-        self.follow(query, Duration::ZERO, &mut Vec::new(), &mut found);
+        self.follow(
+            query,
+            Duration::ZERO,
+            &mut Vec::new(),
+            &mut HashMap::new(),
+            &mut found,
+        );
         found
     }
 
@@ -130,6 +161,7 @@ impl RuleSet {
         query: &Query,
         before: Duration,
         way: &mut Vec<&'a str>,
+        followed: &mut HashMap<&'a str, Duration>,
         found: &mut Vec<Selector>,
     ) {
         for mut selector in query.selectors() {
@@ -148,9 +180,13 @@ impl RuleSet {
             for rule in recorded {
                 is_recorded = true;
                 // Two rules that record from each other have no end.
-                if !way.contains(&&*rule.record) {
+                let in_a_circle = way.contains(&&*rule.record);
+                // What was followed from as far back already has told all that it can.
+                let known = followed.get(&*rule.record).is_some_and(|before| *before >= reach);
+                if !in_a_circle && !known && way.len() < LONGEST_WAY && found.len() < MOST_ENDS {
+                    followed.insert(&rule.record, reach);
                     way.push(&rule.record);
-                    self.follow(&rule.query, reach, way, found);
+                    self.follow(&rule.query, reach, way, followed, found);
                     way.pop();
                 }
             }

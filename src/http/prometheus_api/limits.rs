@@ -71,16 +71,19 @@ impl Queries {
         let permit = self.turn(deadline).await?;
         let abandoned = Arc::new(AtomicBool::new(false));
         let asker = Asker(Arc::clone(&abandoned));
-        let seen = Seen {
-            view: state.windows(Some(deadline)),
-            abandoned,
-        };
         let options = Options {
             max_samples: MAX_SAMPLES,
             ..Options::default()
         };
+        let state = state.clone();
         let running = tokio::task::spawn_blocking(move || {
             let _permit = permit;
+            // Here and not before: a cycle that evaluates its rules holds the window, and the servers' threads must not wait
+            // for it.
+            let seen = Seen {
+                view: state.windows(Some(deadline)),
+                abandoned,
+            };
             query(&seen, &options)
         });
         let outcome = running.await;

@@ -8,7 +8,7 @@ use gotmpl::{FuncMap, TemplateError, Value, ValueFunc};
 use regex::Regex;
 
 use super::{compare, gofmt, humanize};
-use crate::promql::{duration, quote};
+use crate::promql::{self, duration, quote};
 
 /// Under this name [`super::syntax`] calls [`gofmt::text`] at the end of each `{{ … }}`. No template can spell it.
 pub(super) const PRINT: &str = "%v";
@@ -316,7 +316,7 @@ fn strip_domain(text: &str) -> String {
 }
 
 fn regex(pattern: &str) -> Result<Regex, String> {
-    Regex::new(pattern).map_err(|error| format!("bad regular expression {}: {error}", quote(pattern)))
+    promql::unanchored(pattern).map_err(|error| error.0)
 }
 
 fn graph_link(expr: &str, tab: u8) -> String {

@@ -64,12 +64,18 @@ fn without_position(error: &gotmpl::TemplateError) -> String {
     }
 }
 
+/// The parser nests each `else if` in the one before, and walks what is nested with as deep a stack; it bounds other nesting
+/// at 100, and not this.
+const MAX_CHAIN: usize = 90;
+
 /// A block that is open.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Block {
     /// `if` or `with`, which may have several `else`.
     Branch {
         over: bool,
+        /// How many of them go on with another condition.
+        chained: usize,
     },
     Range {
         over: bool,
@@ -87,7 +93,10 @@ fn check_blocks(text: &str) -> Result<(), String> {
         check_words(&words)?;
         let mut words = words.split_whitespace();
         match words.next().unwrap_or("") {
-            "if" | "with" => open.push(Block::Branch { over: false }),
+            "if" | "with" => open.push(Block::Branch {
+                over: false,
+                chained: 0,
+            }),
             "range" => open.push(Block::Range { over: false }),
             "define" if !open.is_empty() => {
                 return Err("unexpected {{define}} inside another block".to_owned());
@@ -96,8 +105,16 @@ fn check_blocks(text: &str) -> Result<(), String> {
             "else" => {
                 let chained = matches!(words.next(), Some("if" | "with"));
                 match open.last_mut() {
-                    Some(Block::Branch { over: false }) if chained => {}
-                    Some(Block::Branch { over } | Block::Range { over }) if !*over && !chained => {
+                    Some(Block::Branch {
+                        over: false,
+                        chained: links,
+                    }) if chained => {
+                        *links += 1;
+                        if *links > MAX_CHAIN {
+                            return Err(format!("more than {MAX_CHAIN} {{{{else if}}}} in a row"));
+                        }
+                    }
+                    Some(Block::Branch { over, .. } | Block::Range { over }) if !*over && !chained => {
                         *over = true
                     }
                     Some(Block::Branch { .. } | Block::Range { .. }) => {

@@ -38,26 +38,28 @@ struct Sample {
 /// Samples of one time.
 pub type Samples = (Timestamp, Vec<(Labels, f64)>);
 
-/// How many scrapes go into one request.
-const BATCH: usize = 200;
+/// How many samples go into one request: with all their labels some 250 bytes each, of the 32 MiB that Prometheus takes.
+const BATCH: usize = 50_000;
 
 /// Sends samples, in the order of time.
 pub async fn send(url: &str, samples: &[Samples]) {
-    for batch in samples.chunks(BATCH) {
-        let timeseries = batch.iter().flat_map(|(at, samples)| {
-            samples.iter().map(|(labels, value)| TimeSeries {
-                labels: labels
-                    .iter()
-                    .map(|(name, value)| Label {
-                        name: name.to_owned(),
-                        value: value.to_owned(),
-                    })
-                    .collect(),
-                samples: vec![Sample {
-                    value: *value,
-                    timestamp: at.millis(),
-                }],
-            })
+    let all: Vec<(Timestamp, &Labels, f64)> = samples
+        .iter()
+        .flat_map(|(at, samples)| samples.iter().map(|(labels, value)| (*at, labels, *value)))
+        .collect();
+    for batch in all.chunks(BATCH) {
+        let timeseries = batch.iter().map(|(at, labels, value)| TimeSeries {
+            labels: labels
+                .iter()
+                .map(|(name, value)| Label {
+                    name: name.to_owned(),
+                    value: value.to_owned(),
+                })
+                .collect(),
+            samples: vec![Sample {
+                value: *value,
+                timestamp: at.millis(),
+            }],
         });
         let request = WriteRequest {
             timeseries: timeseries.collect(),

@@ -184,7 +184,27 @@ pub fn rule_file_traps() -> Vec<String> {
         laughs += &format!("a{level}: &a{level} [{before}]\n");
     }
     let rule = |field: &str| format!("groups: [{{name: g, rules: [{{alert: A, expr: up, {field}}}]}}]");
+    // Each recording rule reads the one before it: once, and twice.
+    let recorded = |length: usize, expr: &dyn Fn(usize) -> String| {
+        let rules = (1..length).map(|at| format!("{{record: r{at}, expr: {}}}", expr(at - 1)));
+        let rules: Vec<String> = rules.collect();
+        format!(
+            "groups: [{{name: g, rules: [{}, {{alert: A, expr: r{}}}]}}]",
+            rules.join(", "),
+            length - 1
+        )
+    };
     vec![
+        recorded(3000, &|before| format!("r{before}")),
+        recorded(40, &|before| format!("r{before} + r{before}")),
+        rule(&format!(
+            "annotations: {{a: \"{{{{ if true }}}}{}{{{{ end }}}}\"}}",
+            "{{ else if true }}".repeat(5000)
+        )),
+        format!(
+            "groups: [{{name: g, rules: [{{record: r, expr: 'a{{b=~\"{}\"}}'}}]}}]",
+            "{".repeat(60_000)
+        ),
         format!("{laughs}groups: *a11"),
         format!("{}1{}", "[".repeat(100_000), "]".repeat(100_000)),
         format!("groups: {}", "{a: ".repeat(20_000)),

@@ -48,7 +48,7 @@ pub(super) fn parse(text: &str) -> Result<Expr, ParseError> {
 /// Reads a series as it is written: `name{label="value"}`, or only one of the two.
 ///
 /// # Errors
-/// As [`parse`].
+/// As for an expression: where the text is wrong, and why.
 pub fn series_labels(text: &str) -> Result<Labels, ParseError> {
     let mut parser = Parser::new(text);
     parser.series().map_err(|fault| fault.placed(text))

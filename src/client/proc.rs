@@ -198,6 +198,15 @@ pub fn unreadable(path: &Path, attempt: &str, error: &io::Error) -> CollectError
     }
 }
 
+/// Says that a file was read and is not what it should be.
+pub fn malformed(path: &Path, why: impl std::fmt::Display) -> CollectError {
+    CollectError {
+        reason: Reason::Malformed,
+        message: format!("could not understand {}: {why}", path.display()),
+        fix: String::new(),
+    }
+}
+
 /// Splits what the kernel separates with NUL. Bytes that are no UTF-8 are replaced: none of the settings has any.
 fn strings(bytes: &[u8]) -> Vec<String> {
     let parts = bytes.split(|byte| *byte == 0).filter(|part| !part.is_empty());

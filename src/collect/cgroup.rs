@@ -10,8 +10,8 @@ use procfs::{FromBufRead, ProcessCGroups};
 
 use super::local::{self, Local, labels};
 use super::{Collector, Failure, Reading, Scope, Settings, Spec, Subject};
-use crate::client::proc::read_text;
-use crate::model::{CollectError, Desc, Reason, Sample};
+use crate::client::proc::{malformed, read_text};
+use crate::model::{Desc, Sample};
 
 /// The row of `COLLECTORS`.
 pub const SPEC: Spec = Spec {
@@ -99,13 +99,8 @@ impl Collector for Cgroup {
 fn read(local: &Local, settings: &Settings) -> Result<Vec<Sample>, Failure> {
     let path = local.process.dir.join("cgroup");
     let text = read_text(&path).map_err(Failure::Failed)?;
-    let groups = ProcessCGroups::from_buf_read(text.as_bytes()).map_err(|error| {
-        Failure::Failed(CollectError {
-            reason: Reason::Malformed,
-            message: format!("could not understand {}: {error}", path.display()),
-            fix: String::new(),
-        })
-    })?;
+    let groups = ProcessCGroups::from_buf_read(text.as_bytes())
+        .map_err(|error| Failure::Failed(malformed(&path, error)))?;
     let of = |controller| Group::of(&groups, controller, &settings.sys);
     let (cpu, memory, io) = (of("cpu"), of("memory"), of("blkio"));
     if cpu.is_none() && memory.is_none() {

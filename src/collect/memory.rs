@@ -5,8 +5,8 @@ use futures::future::BoxFuture;
 use procfs::{FromBufRead, Meminfo};
 
 use super::{Collector, Failure, Reading, Scope, Settings, Spec, Subject, local};
-use crate::client::proc::read_text;
-use crate::model::{CollectError, Desc, Labels, Reason, Sample};
+use crate::client::proc::{malformed, read_text};
+use crate::model::{Desc, Labels, Sample};
 
 /// The row of `COLLECTORS`.
 pub const SPEC: Spec = Spec {
@@ -37,13 +37,8 @@ impl Collector for Memory {
             local::members_on_this_host(&processes, &settings.proc, &members)?;
             let path = settings.proc.join("meminfo");
             let text = read_text(&path).map_err(Failure::Failed)?;
-            let memory = Meminfo::from_buf_read(text.as_bytes()).map_err(|error| {
-                Failure::Failed(CollectError {
-                    reason: Reason::Malformed,
-                    message: format!("could not understand {}: {error}", path.display()),
-                    fix: String::new(),
-                })
-            })?;
+            let memory = Meminfo::from_buf_read(text.as_bytes())
+                .map_err(|error| Failure::Failed(malformed(&path, error)))?;
             let number = |desc, bytes: u64| Sample::number(desc, Labels::empty(), bytes as f64);
             let mut samples = vec![number(&TOTAL, memory.mem_total)];
             samples.extend(memory.mem_available.map(|bytes| number(&AVAILABLE, bytes)));

@@ -7,8 +7,8 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 
 use super::{Collector, Failure, Reading, Scope, Settings, Spec, Subject, local};
-use crate::client::proc::unreadable;
-use crate::model::{CollectError, Desc, Labels, Reason, Sample};
+use crate::client::proc::{malformed, unreadable};
+use crate::model::{Desc, Labels, Sample};
 
 /// The row of `COLLECTORS`.
 pub const SPEC: Spec = Spec {
@@ -54,7 +54,8 @@ fn read(settings: &Settings) -> Result<Reading, Failure> {
             }
             Err(error) => return Err(Failure::Failed(unreadable(&path, "read", &error))),
         };
-        let stalled = parse(&text).ok_or_else(|| malformed(&path, &text))?;
+        let stalled =
+            parse(&text).ok_or_else(|| Failure::Failed(malformed(&path, format_args!("{text:?}"))))?;
         samples.extend(stalled.into_iter().map(|(share, seconds)| {
             Sample::number(
                 &STALLED,
@@ -84,14 +85,6 @@ fn parse(text: &str) -> Option<Vec<(&'static str, f64)>> {
         stalled.push((share, total.parse::<u64>().ok()? as f64 / 1e6));
     }
     Some(stalled)
-}
-
-fn malformed(path: &std::path::Path, text: &str) -> Failure {
-    Failure::Failed(CollectError {
-        reason: Reason::Malformed,
-        message: format!("could not understand {}: {text:?}", path.display()),
-        fix: String::new(),
-    })
 }
 
 #[cfg(test)]

@@ -10,8 +10,8 @@ use procfs::process::{Io, LimitValue, Limits, Stat};
 
 use super::local::{self, Local, labels};
 use super::{Collector, Failure, ProcessReading, Reading, Scope, Settings, Spec, Subject, backlog};
-use crate::client::proc::read_text;
-use crate::model::{CollectError, Desc, Reason, Sample};
+use crate::client::proc::{malformed, read_text};
+use crate::model::{Desc, Sample};
 
 /// The row of `COLLECTORS`.
 pub const SPEC: Spec = Spec {
@@ -237,7 +237,7 @@ fn read(local: &Local, boot_time: u64) -> Result<Part, Failure> {
 
 fn parsed<T: FromRead>(path: &Path) -> Result<T, Failure> {
     let text = read_text(path).map_err(Failure::Failed)?;
-    T::from_read(text.as_bytes()).map_err(|error| malformed(path, &error.to_string()))
+    T::from_read(text.as_bytes()).map_err(|error| Failure::Failed(malformed(path, error)))
 }
 
 /// Resident memory without files, in bytes; none on kernels before 4.5.
@@ -251,15 +251,7 @@ fn anonymous(status: &Path) -> Option<u64> {
 fn boot_time(path: &Path, text: &str) -> Result<u64, Failure> {
     let line = text.lines().find_map(|line| line.strip_prefix("btime "));
     line.and_then(|time| time.trim().parse().ok())
-        .ok_or_else(|| malformed(path, "no line gives btime"))
-}
-
-fn malformed(path: &Path, why: &str) -> Failure {
-    Failure::Failed(CollectError {
-        reason: Reason::Malformed,
-        message: format!("could not understand {}: {why}", path.display()),
-        fix: String::new(),
-    })
+        .ok_or_else(|| Failure::Failed(malformed(path, "no line gives btime")))
 }
 
 #[cfg(test)]

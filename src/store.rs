@@ -19,7 +19,7 @@ pub use self::shared::{SharedStore, View};
 use self::bounds::{Bounds, Dropped};
 use self::demand::Demand;
 use self::metric::{Entry, Metric};
-use crate::model::{Batch, Labels, PageSeries, Sample, TargetPage, Timestamp, Value, stale_nan};
+use crate::model::{Batch, Labels, METRIC_NAME, PageSeries, Sample, TargetPage, Timestamp, Value, stale_nan};
 use crate::promql::{Matcher, Selector, Series, Source, Window, format_bound};
 
 /// The label `job` of etcd-doctor's own series.
@@ -27,8 +27,6 @@ const OWN_JOB: &str = "etcd-doctor";
 
 /// The series that says of each target whether its scrape succeeded.
 const UP: &str = "up";
-
-const METRIC_NAME: &str = "__name__";
 
 /// How much longer than its rules look back a series is kept, so that what is evaluated a little after the newest
 /// sample still has the whole range.

@@ -9,7 +9,7 @@ use futures::future::BoxFuture;
 
 use super::{Collector, Failure, Member, MetricsReading, Reading, Scope, Settings, Spec, Subject};
 use crate::client::exposition::{self, Line};
-use crate::model::{CollectError, Desc, Histogram, Labels, PageSeries, Reason, Sample, hex_id};
+use crate::model::{CollectError, Desc, Histogram, Labels, METRIC_NAME, PageSeries, Reason, Sample, hex_id};
 
 /// A metric of etcd that is passed on, and the one that it becomes.
 struct Pass {
@@ -160,7 +160,7 @@ fn read(
         if keep(line.name) {
             let pairs = line.labels.iter().map(|(name, value)| (*name, &**value));
             reading.page.push(PageSeries {
-                labels: Labels::new(pairs.chain([("__name__", line.name)])),
+                labels: Labels::new(pairs.chain([(METRIC_NAME, line.name)])),
                 value: line.value,
             });
         }

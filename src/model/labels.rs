@@ -8,7 +8,7 @@ use std::sync::{Arc, LazyLock, OnceLock};
 use hashbrown::DefaultHashBuilder;
 
 /// The label that holds a series' name.
-const NAME: &str = "__name__";
+pub const METRIC_NAME: &str = "__name__";
 
 /// Seeded anew in each process: a hostile page cannot choose labels that collide.
 static HASHER: LazyLock<DefaultHashBuilder> = LazyLock::new(DefaultHashBuilder::default);
@@ -73,7 +73,7 @@ impl Labels {
 
     /// The metric name: the value of `__name__`, or `""`.
     pub fn metric_name(&self) -> &str {
-        self.get(NAME)
+        self.get(METRIC_NAME)
     }
 
     /// Whether the set has no labels.
@@ -106,7 +106,7 @@ impl Labels {
     /// The same set with a metric name.
     #[must_use]
     pub fn named(&self, name: &str) -> Self {
-        self.with(NAME, name)
+        self.with(METRIC_NAME, name)
     }
 
     /// The same set without its metric name.
@@ -115,7 +115,10 @@ impl Labels {
         if self.metric_name().is_empty() {
             return self.clone();
         }
-        self.0.nameless.get_or_init(|| self.without(&[NAME])).clone()
+        self.0
+            .nameless
+            .get_or_init(|| self.without(&[METRIC_NAME]))
+            .clone()
     }
 
     /// The same set with each text as `share` gives it: one that holds every text once saves most of the memory of
@@ -220,7 +223,7 @@ impl fmt::Display for Labels {
             return Ok(());
         }
         f.write_str("{")?;
-        for (at, (name, value)) in self.iter().filter(|(name, _)| *name != NAME).enumerate() {
+        for (at, (name, value)) in self.iter().filter(|(name, _)| *name != METRIC_NAME).enumerate() {
             let separator = if at == 0 { "" } else { ", " };
             write!(f, "{separator}{name}={value:?}")?;
         }

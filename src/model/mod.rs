@@ -11,7 +11,7 @@ pub use batch::{
 };
 pub use desc::{Desc, Kind};
 pub use facts::{Access, AlarmKind, ClusterFacts, MemberFacts, Quorum, Quota, QuotaSource};
-pub use labels::Labels;
+pub use labels::{Labels, METRIC_NAME};
 pub use time::Timestamp;
 
 /// The bit pattern by which Prometheus marks the end of a series. Any other NaN is an ordinary value.

@@ -5,8 +5,7 @@ use std::hash::{BuildHasher, Hash, Hasher};
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 
-use super::value::METRIC_NAME;
-use crate::model::Labels;
+use crate::model::{Labels, METRIC_NAME};
 
 /// The labels that make a group: these (`by`, `on`), or all but these (`without`, `ignoring`).
 pub(super) struct Grouping<'a> {

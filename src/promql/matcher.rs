@@ -2,8 +2,7 @@
 
 use super::ParseError;
 use super::regex::anchored;
-use super::value::METRIC_NAME;
-use crate::model::Labels;
+use crate::model::{Labels, METRIC_NAME};
 
 /// One condition on one label.
 #[derive(Clone, Debug)]

@@ -10,9 +10,6 @@ use hashbrown::HashSet;
 use super::EvalError;
 use crate::model::{Labels, Timestamp};
 
-/// The label that holds a series' name.
-pub(super) const METRIC_NAME: &str = "__name__";
-
 /// A value at a time.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Point {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::alert::{self, Alert, AlertState, Alerts, Seen, Tracked};
 use super::state::{Kept, Recall, States};
 use super::{AlertingRule, Group, Rule, RuleSet, Scope, record};
-use crate::model::{Labels, Timestamp};
+use crate::model::{Labels, METRIC_NAME, Timestamp};
 use crate::promql::{Element, Options, QueryValue, Window};
 
 /// What rules are evaluated with, besides the window and the time.
@@ -375,7 +375,7 @@ fn seen(rule: &AlertingRule, elements: Vec<Element>, scope: &Scope<'_>) -> Resul
         let labels = rule
             .labels
             .iter()
-            .fold(sample.without(&["__name__"]), |labels, (name, template)| {
+            .fold(sample.without(&[METRIC_NAME]), |labels, (name, template)| {
                 labels.with(name, &template.expand_or_complain(&sample, value, scope))
             });
         let labels = labels.with("alertname", &rule.alert);

@@ -9,6 +9,7 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_saphyr::{Location, Spanned};
 
 use super::{AlertingRule, Group, RecordingRule, Rule, Template};
+use crate::model::METRIC_NAME;
 use crate::promql::{Query, duration};
 
 /// What is wrong in a rule file, and where.
@@ -337,7 +338,7 @@ impl Check<'_> {
 
     fn check_label_names(&mut self, labels: &Pairs) {
         for (name, _) in &labels.0 {
-            if name.value.is_empty() || name.value == "__name__" {
+            if name.value.is_empty() || name.value == METRIC_NAME {
                 self.refuse(
                     name.referenced,
                     format!("{:?} cannot be the name of a label", name.value),

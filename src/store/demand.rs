@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use crate::model::Labels;
+use crate::model::{Labels, METRIC_NAME};
 use crate::promql::Selector;
 
 /// How long the rules' selectors look back, by what they select.
@@ -40,7 +40,7 @@ impl Demand {
             let mut on_name = selector
                 .matchers
                 .iter()
-                .filter(|matcher| matcher.label == "__name__");
+                .filter(|matcher| matcher.label == METRIC_NAME);
             on_name.all(|matcher| matcher.matches(&named))
         };
         self.by_metric.contains_key(metric) || self.any_metric.iter().any(by_name)

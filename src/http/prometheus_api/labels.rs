@@ -10,7 +10,7 @@ use super::super::error::ApiError;
 use super::json;
 use super::limits::Seen;
 use super::params::{Params, invalid};
-use crate::model::{Labels, Timestamp};
+use crate::model::{Labels, METRIC_NAME, Timestamp};
 use crate::promql::{MatchOp, Matcher, Options, Source};
 
 /// The label sets that match any of the selectors.
@@ -78,7 +78,7 @@ async fn find<T: Send + 'static>(
     let (after, through) = params.time_range()?;
     let mut selectors = params.selectors().map_err(|why| invalid("match[]", why))?;
     if selectors.is_empty() {
-        let any = Matcher::new("__name__", MatchOp::NotEqual, "");
+        let any = Matcher::new(METRIC_NAME, MatchOp::NotEqual, "");
         selectors.push(any.into_iter().collect());
     }
     let run = move |seen: &Seen, _: &Options| Ok(make(matching(seen, &selectors, after, through)));

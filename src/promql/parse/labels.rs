@@ -1,10 +1,9 @@
 //! Labels: the conditions of a selector, and the lists of `by`, `on` and the like.
 
 use super::{Fault, Parsed, Parser, special_number};
-use crate::model::Labels;
+use crate::model::{Labels, METRIC_NAME};
 use crate::promql::ast::{Expr, Grouping, Place, VectorSelector};
 use crate::promql::lex::Kind;
-use crate::promql::value::METRIC_NAME;
 use crate::promql::{MatchOp, Matcher, SELECTS_EVERYTHING, literal};
 
 impl Parser<'_> {

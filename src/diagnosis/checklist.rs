@@ -188,12 +188,12 @@ fn logs(sight: &Sight<'_>, source: &dyn Source, now: Timestamp) -> Result<String
         return Err(format!("not read here ({why}); see `journalctl -u etcd`"));
     };
     let lines = number("sum(etcd_doctor_log_lines_total)", source, now).unwrap_or(0.0);
-    let kinds = "sort_desc(sum by (kind) (increase(etcd_doctor_log_messages_total[5m])) > 0)";
+    let kinds = "sum by (kind) (increase(etcd_doctor_log_messages_total[5m])) > 0";
     let kinds = by_kind(kinds, source, now);
     let named: Vec<String> = kinds
         .iter()
         .take(MOST_KINDS)
-        .map(|(kind, count)| format!("{} {count:.0}", kind.replace('_', " ")))
+        .map(|(kind, count)| format!("{} {count}", kind.replace('_', " ")))
         .collect();
     let logs = format!(
         "{lines} {} of {read} {}",
@@ -203,26 +203,35 @@ fn logs(sight: &Sight<'_>, source: &dyn Source, now: Timestamp) -> Result<String
     Ok(match kinds.len() {
         0 => format!("{logs}, no known message in the last 5 min"),
         all if all > MOST_KINDS => format!(
-            "{logs}; in 5 min: {}, and {} other kinds",
+            "{logs}; in 5 min: {}, and {} other {}",
             named.join(", "),
-            all - MOST_KINDS
+            all - MOST_KINDS,
+            plural(all - MOST_KINDS, "kind")
         ),
         _ => format!("{logs}; in 5 min: {}", named.join(", ")),
     })
 }
 
-fn by_kind(expr: &str, source: &dyn Source, now: Timestamp) -> Vec<(String, f64)> {
+/// The whole numbers that `expr` gives by kind, the largest first. Equal ones stand in the order of their names: the
+/// same samples make the same report, also when they were read back in another order.
+fn by_kind(expr: &str, source: &dyn Source, now: Timestamp) -> Vec<(String, u64)> {
     let value = Query::parse(expr)
         .ok()
         .and_then(|query| query.instant(source, now, &Options::default()).ok());
-    match value {
-        Some(QueryValue::Vector(elements)) => {
-            let named =
-                |element: &crate::promql::Element| (element.labels.get("kind").to_owned(), element.value);
-            elements.iter().map(named).collect()
-        }
-        _ => Vec::new(),
-    }
+    let Some(QueryValue::Vector(elements)) = value else {
+        return Vec::new();
+    };
+    let mut kinds: Vec<_> = elements
+        .iter()
+        .map(|element| {
+            (
+                element.labels.get("kind").to_owned(),
+                element.value.round() as u64,
+            )
+        })
+        .collect();
+    kinds.sort_by(|(a, most), (b, more)| more.cmp(most).then_with(|| a.cmp(b)));
+    kinds
 }
 
 /// A noun for that many.

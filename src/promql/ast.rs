@@ -18,7 +18,7 @@ pub(super) enum Expr {
     Subquery(Subquery),
     Call(Call),
     Aggregate(Aggregate),
-    Binary(Box<Binary>),
+    Binary(Binary),
 }
 
 /// `name{label="value"} @ 1 offset 1m`
@@ -121,11 +121,21 @@ pub(super) const AGGREGATIONS: &[(&str, Aggregation)] = &[
     ("count_values", Aggregation::CountValues),
 ];
 
-/// `left + on (label) right`
+/// Operands that are combined from left to right: `a + b - c`. In one list, since as a tree a rule of some hundred `or` would
+/// be as deep as it is long.
 #[derive(Clone, Debug)]
 pub(super) struct Binary {
+    pub(super) first: Box<Expr>,
+    /// At least one.
+    pub(super) links: Vec<Link>,
+    /// What all of it gives.
+    pub(super) kind: ValueKind,
+}
+
+/// An operator with its right operand: `+ on (label) right`
+#[derive(Clone, Debug)]
+pub(super) struct Link {
     pub(super) op: Operator,
-    pub(super) left: Expr,
     pub(super) right: Expr,
     /// `bool`: 0 or 1 in place of a filter.
     pub(super) bool: bool,
@@ -234,10 +244,7 @@ impl Expr {
             Self::Vector(_) | Self::Aggregate(_) => ValueKind::Vector,
             Self::Matrix(_) | Self::Subquery(_) => ValueKind::Matrix,
             Self::Call(call) => super::types::returns(call.name),
-            Self::Binary(binary) => match (binary.left.kind(), binary.right.kind()) {
-                (ValueKind::Scalar, ValueKind::Scalar) => ValueKind::Scalar,
-                _ => ValueKind::Vector,
-            },
+            Self::Binary(binary) => binary.kind,
         }
     }
 
@@ -260,7 +267,10 @@ impl Expr {
                 let param = aggregate.param.iter().map(|param| &**param);
                 param.chain([&*aggregate.expr]).collect()
             }
-            Self::Binary(binary) => vec![&binary.left, &binary.right],
+            Self::Binary(binary) => {
+                let rights = binary.links.iter().map(|link| &link.right);
+                [&*binary.first].into_iter().chain(rights).collect()
+            }
             Self::Number(_) | Self::String(_) | Self::Vector(_) | Self::Matrix(_) => Vec::new(),
         }
     }
@@ -285,7 +295,9 @@ impl Expr {
             Self::Aggregate(aggregate) => {
                 aggregate.param.as_mut().is_none_or(|param| param.pin(at)) && aggregate.expr.pin(at)
             }
-            Self::Binary(binary) => binary.left.pin(at) && binary.right.pin(at),
+            Self::Binary(binary) => {
+                binary.first.pin(at) && binary.links.iter_mut().all(|link| link.right.pin(at))
+            }
         }
     }
 }

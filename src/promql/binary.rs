@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::ast::{self, Binary, Many, Operator};
+use super::ast::{self, Link, Many, Operator};
 use super::grouping::{Grouping, Groups};
 use super::value::{Value, distinct};
 use super::{Element, EvalError};
@@ -22,7 +22,7 @@ enum SetOperator {
 }
 
 /// Applies the operator of `expr` to its evaluated operands.
-pub(super) fn apply<'a>(expr: &Binary, left: Value<'a>, right: Value<'a>) -> Result<Value<'a>, EvalError> {
+pub(super) fn apply<'a>(expr: &Link, left: Value<'a>, right: Value<'a>) -> Result<Value<'a>, EvalError> {
     let matching = Matching::new(&expr.matching);
     if let (Value::Vector(left), Value::Vector(right), Some(set)) = (&left, &right, set_operator(expr.op)) {
         return Ok(Value::Vector(matching.combine(&set, left, right)));

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display, Formatter, Write as _};
 
-use super::ast::{AGGREGATIONS, Aggregate, Aggregation, At, Binary, Expr, Many, Place, VectorSelector};
+use super::ast::{AGGREGATIONS, Aggregate, Aggregation, At, Expr, Link, Many, Place, VectorSelector};
 use super::literal::quote;
 use super::number::decimal;
 use super::{MatchOp, Matcher, duration};
@@ -37,7 +37,10 @@ impl Display for Expr {
                 write!(f, "{}({})", call.name, joined(&call.args))
             }
             Self::Aggregate(aggregate) => write_aggregate(f, aggregate),
-            Self::Binary(binary) => write_binary(f, binary),
+            Self::Binary(binary) => {
+                write!(f, "{}", binary.first)?;
+                binary.links.iter().try_for_each(|link| write_link(f, link))
+            }
         }
     }
 }
@@ -128,12 +131,12 @@ fn write_aggregate(f: &mut Formatter<'_>, aggregate: &Aggregate) -> fmt::Result 
     write!(f, "{})", aggregate.expr)
 }
 
-fn write_binary(f: &mut Formatter<'_>, binary: &Binary) -> fmt::Result {
-    write!(f, "{} {}", binary.left, binary.op.text())?;
-    if binary.bool {
+fn write_link(f: &mut Formatter<'_>, link: &Link) -> fmt::Result {
+    write!(f, " {}", link.op.text())?;
+    if link.bool {
         f.write_str(" bool")?;
     }
-    let matching = &binary.matching;
+    let matching = &link.matching;
     if matching.on || !matching.labels.is_empty() || matching.many != Many::Neither {
         let word = if matching.on { "on" } else { "ignoring" };
         write!(f, " {word} {}", labels(&matching.labels))?;
@@ -143,7 +146,7 @@ fn write_binary(f: &mut Formatter<'_>, binary: &Binary) -> fmt::Result {
         Many::Left => write!(f, " group_left {}", labels(&matching.include))?,
         Many::Right => write!(f, " group_right {}", labels(&matching.include))?,
     }
-    write!(f, " {}", binary.right)
+    write!(f, " {}", link.right)
 }
 
 #[cfg(test)]

@@ -117,8 +117,10 @@ impl<'q> Evaluation<'q> {
                 aggregate::apply(aggregate, param, elements, known).map(Value::Vector)
             }
             Expr::Binary(binary) => {
-                let (left, right) = (self.value(&binary.left, at)?, self.value(&binary.right, at)?);
-                binary::apply(binary, left, right)
+                let first = self.value(&binary.first, at)?;
+                binary.links.iter().try_fold(first, |left, link| {
+                    binary::apply(link, left, self.value(&link.right, at)?)
+                })
             }
         }
     }

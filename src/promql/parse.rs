@@ -7,13 +7,15 @@ mod labels;
 mod operands;
 mod times;
 
-use super::ast::{AGGREGATIONS, Binary, Expr, Many, Matching, OPERATORS, Operator, Place, UNARY_BINDING};
+use super::ast::{
+    AGGREGATIONS, Binary, Expr, Link, Many, Matching, OPERATORS, Operator, Place, UNARY_BINDING,
+};
 use super::lex::{Kind, Token, tokens};
 use super::{ParseError, ValueKind, types};
 use crate::model::Labels;
 
-/// How deeply an expression may be nested. The deepest known rules stay under 60; the bound keeps a hostile
-/// expression from using up the stack.
+/// How deeply an expression may be nested; operators one after the other are no nesting. The deepest known rules stay under
+/// 60; the bound keeps a hostile expression from using up the stack.
 const MAX_DEPTH: usize = 200;
 
 /// Words that have a meaning of their own and are no metric's name.
@@ -214,27 +216,33 @@ impl<'a> Parser<'a> {
 
     /// An expression of operators that bind more tightly than `least`.
     fn expression(&mut self, least: u8) -> Parsed<Node> {
-        let mut left = self.deeper(Self::operand)?;
+        let first = self.deeper(Self::operand)?;
+        let (at, mut depth, mut kind) = (first.at, first.depth, first.expr.kind());
+        let mut links = Vec::new();
         while let Some((op, binding)) = self.operator().filter(|(_, binding)| *binding > least) {
             let op_at = self.advance().at;
             let (bool, matching) = self.modifiers()?;
             // The power operator groups to the right: 2 ^ 3 ^ 2 is 2 ^ 9.
             let limit = binding - u8::from(op == Operator::Power);
             let right = self.deeper(|parser| parser.expression(limit))?;
-            let binary = Binary {
+            depth = depth.max(right.depth);
+            let link = Link {
                 op,
-                left: left.expr,
                 right: right.expr,
                 bool,
                 matching,
             };
-            if let Err((operator, message)) = types::check_binary(&binary) {
-                self.misfit(if operator { op_at } else { left.at }, message);
+            if let Err((operator, message)) = types::check_link(kind, &link) {
+                self.misfit(if operator { op_at } else { at }, message);
             }
-            let deepest = left.depth.max(right.depth);
-            left = self.node(left.at, Expr::Binary(Box::new(binary)), deepest)?;
+            kind = types::combined(kind, link.right.kind());
+            links.push(link);
         }
-        Ok(left)
+        if links.is_empty() {
+            return Ok(first);
+        }
+        let first = Box::new(first.expr);
+        self.node(at, Expr::Binary(Binary { first, links, kind }), depth)
     }
 
     fn operator(&self) -> Option<(Operator, u8)> {
@@ -276,7 +284,7 @@ impl<'a> Parser<'a> {
         let at = self.peek().at;
         let negative = self.is_symbol("-");
         if self.take_symbol("-") || self.take_symbol("+") {
-            let inner = self.deeper(|parser| parser.expression(UNARY_BINDING))?;
+            let inner = self.expression(UNARY_BINDING)?;
             let kind = inner.expr.kind();
             if !matches!(kind, ValueKind::Scalar | ValueKind::Vector) {
                 let message = format!(

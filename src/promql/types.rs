@@ -1,7 +1,7 @@
 //! What functions take and give, and whether the operands of an expression fit.
 
 use super::ValueKind::{self, Matrix, Scalar, String, Vector};
-use super::ast::{Aggregation, Binary, Expr, Many};
+use super::ast::{Aggregation, Expr, Link, Many};
 
 /// What a function takes and gives.
 pub(super) struct Signature {
@@ -220,21 +220,29 @@ pub(super) const fn parameter(op: Aggregation) -> Option<ValueKind> {
     }
 }
 
+/// What an operator gives of operands of these kinds.
+pub(super) const fn combined(left: ValueKind, right: ValueKind) -> ValueKind {
+    match (left, right) {
+        (Scalar, Scalar) => Scalar,
+        _ => Vector,
+    }
+}
+
 /// Whether the operands of an operator fit it and its modifiers.
 ///
 /// # Errors
 /// In words, and whether the operator is to blame and not the whole expression.
-pub(super) fn check_binary(binary: &Binary) -> Result<(), (bool, std::string::String)> {
-    let Binary { op, matching, .. } = binary;
-    let kinds = [binary.left.kind(), binary.right.kind()];
+pub(super) fn check_link(left: ValueKind, link: &Link) -> Result<(), (bool, std::string::String)> {
+    let Link { op, matching, .. } = link;
+    let kinds = [left, link.right.kind()];
     let scalars = kinds == [Scalar, Scalar];
     let name = op.text();
     let operator = |message: &str| Err((true, message.to_owned()));
     let whole = |message: std::string::String| Err((false, message));
-    if binary.bool && !op.is_comparison() {
+    if link.bool && !op.is_comparison() {
         return operator("bool modifier can only be used on comparison operators");
     }
-    if op.is_comparison() && !binary.bool && scalars {
+    if op.is_comparison() && !link.bool && scalars {
         return operator("comparisons between scalars must use BOOL modifier");
     }
     if op.is_set() && matching.many != Many::Neither {

@@ -9,6 +9,7 @@ use hashbrown::HashMap;
 use super::aggregate::KnownGroups;
 use super::ast::{self, Expr, Subquery, VectorSelector};
 use super::functions::{self, Call};
+use super::regex::Patterns;
 use super::select::{Loaded, Span, reference, too_many};
 use super::value::{Point, RangeSeries, RangeVector, Series, Value, distinct};
 use super::{Element, EvalError, Options, QueryValue, Selector, Source, aggregate, binary};
@@ -59,6 +60,7 @@ struct Evaluation<'q> {
     spent: Cell<usize>,
     /// What each aggregation knows of its groups, by its place in the expression.
     groups: RefCell<HashMap<*const ast::Aggregate, KnownGroups>>,
+    patterns: Patterns,
 }
 
 impl<'q> Evaluation<'q> {
@@ -73,6 +75,7 @@ impl<'q> Evaluation<'q> {
         Ok(Self {
             spent: Cell::new(loaded.points),
             groups: RefCell::default(),
+            patterns: Patterns::default(),
             source,
             loaded,
             query,
@@ -155,6 +158,7 @@ impl<'q> Evaluation<'q> {
             args,
             exprs,
             at,
+            patterns: &self.patterns,
         })
     }
 

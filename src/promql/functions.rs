@@ -2,6 +2,7 @@
 
 use super::ast::Expr;
 use super::number::{larger, smaller};
+use super::regex::Patterns;
 use super::value::{RangeVector, Value, distinct};
 use super::{Element, EvalError, dates, histogram, labels, range};
 use crate::model::{Labels, Timestamp};
@@ -14,6 +15,8 @@ pub(super) struct Call<'a, 'e> {
     pub(super) exprs: &'e [Expr],
     /// The time of the evaluation.
     pub(super) at: Timestamp,
+    /// The regular expressions of this evaluation.
+    pub(super) patterns: &'e Patterns,
 }
 
 type Body = for<'a> fn(&Call<'a, '_>) -> Result<Value<'a>, EvalError>;

@@ -4,25 +4,29 @@ use std::collections::HashSet;
 
 use super::ast::{Expr, VectorSelector};
 use super::functions::Call;
-use super::regex::anchored;
+use super::regex::expand;
 use super::value::{Value, distinct};
 use super::{Element, EvalError, MatchOp};
 use crate::model::Labels;
+
+/// The longest value that a label may be given, in bytes: a replacement may name a long value thousands of times.
+const MAX_VALUE: usize = 64 << 10;
 
 /// `label_replace(v, dst, replacement, src, regex)`
 pub(super) fn replace<'a>(call: &Call<'a, '_>) -> Result<Value<'a>, EvalError> {
     let (destination, replacement) = (call.string(1)?, call.string(2)?);
     let (source, written) = (call.string(3)?, call.string(4)?);
-    let regex = anchored(written)
+    let regex = call
+        .patterns
+        .get(written)
         .map_err(|error| EvalError(format!("invalid regular expression in label_replace(): {error}")))?;
     check_destination(call, destination)?;
     relabelled(call, |labels| {
         let Some(captures) = regex.captures(labels.get(source)) else {
-            return labels.clone();
+            return Ok(labels.clone());
         };
-        let mut value = String::new();
-        captures.expand(replacement, &mut value);
-        labels.with(destination, &value)
+        let value = expand(&captures, replacement, MAX_VALUE).ok_or_else(|| too_long(call))?;
+        Ok(labels.with(destination, &value))
     })
 }
 
@@ -35,8 +39,22 @@ pub(super) fn join<'a>(call: &Call<'a, '_>) -> Result<Value<'a>, EvalError> {
         .collect::<Result<_, _>>()?;
     relabelled(call, |labels| {
         let values: Vec<&str> = sources.iter().map(|source| labels.get(source)).collect();
-        labels.with(destination, &values.join(separator))
+        let length = values
+            .iter()
+            .map(|value| value.len() + separator.len())
+            .sum::<usize>();
+        if length > MAX_VALUE {
+            return Err(too_long(call));
+        }
+        Ok(labels.with(destination, &values.join(separator)))
     })
+}
+
+fn too_long(call: &Call<'_, '_>) -> EvalError {
+    EvalError(format!(
+        "{}() makes a value of more than {MAX_VALUE} bytes",
+        call.name
+    ))
 }
 
 fn check_destination(call: &Call<'_, '_>, destination: &str) -> Result<(), EvalError> {
@@ -49,12 +67,17 @@ fn check_destination(call: &Call<'_, '_>, destination: &str) -> Result<(), EvalE
     Ok(())
 }
 
-fn relabelled<'a>(call: &Call<'a, '_>, change: impl Fn(&Labels) -> Labels) -> Result<Value<'a>, EvalError> {
-    let elements = call.vector(0)?.iter().map(|element| Element {
-        labels: change(&element.labels),
-        value: element.value,
+fn relabelled<'a>(
+    call: &Call<'a, '_>,
+    change: impl Fn(&Labels) -> Result<Labels, EvalError>,
+) -> Result<Value<'a>, EvalError> {
+    let elements = call.vector(0)?.iter().map(|element| {
+        Ok(Element {
+            labels: change(&element.labels)?,
+            value: element.value,
+        })
     });
-    distinct(elements.collect()).map(Value::Vector)
+    distinct(elements.collect::<Result<_, EvalError>>()?).map(Value::Vector)
 }
 
 /// `absent` and `absent_over_time`: 1 when there is nothing, with the labels that the selector asks for.

@@ -40,7 +40,7 @@ pub use literal::quote;
 pub use matcher::{MatchOp, Matcher};
 pub use number::{format_bound, format_exponential, format_general};
 pub use parse::series_labels;
-pub use regex::unanchored;
+pub use regex::{expand, unanchored};
 pub use value::{Element, Point, Points, QueryValue, Series, window};
 
 use std::sync::Arc;

@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::bundle::{Recording, Secrets};
+use crate::client;
 use crate::config::{self, Config};
 use crate::cycle::{self, Cycle};
 use crate::diagnosis::Diagnosis;
@@ -354,8 +355,7 @@ fn rule_texts(config: &Config) -> anyhow::Result<Vec<(String, String)>> {
     let shipped = builtin::FILES.iter().filter(|_| config.rules.builtin);
     let shipped = shipped.map(|(name, text)| Ok(((*name).to_owned(), (*text).to_owned())));
     let own = config.rules.files.iter().map(|path| {
-        let text = std::fs::read_to_string(path)
-            .with_context(|| format!("could not read the rule file {}", path.display()))?;
+        let text = client::read_text(path).map_err(|why| anyhow::anyhow!("rule file {why}"))?;
         Ok((path.display().to_string(), text))
     });
     shipped.chain(own).collect()

@@ -9,6 +9,7 @@ use anyhow::{Context, anyhow, bail};
 
 use crate::app::{self, Rules};
 use crate::bundle::{self, Bundle, Change, Recording, Replay, Retrial, Secrets};
+use crate::client;
 use crate::config::Config;
 use crate::cycle;
 use crate::diagnosis::{Diagnosis, Problem};
@@ -175,8 +176,7 @@ fn put_in_force(bundled: &[(String, String)], files: &[PathBuf]) -> anyhow::Resu
         builtin::FILES.iter().for_each(|(name, text)| put(name, text));
     }
     for file in files {
-        let text = std::fs::read_to_string(file)
-            .map_err(|error| anyhow!("could not read the rule file {}: {error}", file.display()))?;
+        let text = client::read_text(file).map_err(|why| anyhow!("rule file {why}"))?;
         put(&file.display().to_string(), &text);
     }
     Ok(texts)

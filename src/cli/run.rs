@@ -16,7 +16,7 @@ use super::{
     watch,
 };
 use crate::app::{self, App};
-use crate::client::{Connection, TlsSettings, discover};
+use crate::client::{self, Connection, TlsSettings, discover};
 use crate::config::{self, Config, Found, Loader, Wanted};
 use crate::diagnosis::Status;
 use crate::model::Timestamp;
@@ -283,8 +283,7 @@ type Loaded = Result<Vec<Group>, Vec<String>>;
 
 fn load_rule_file(path: &Path) -> Loaded {
     let name = path.display().to_string();
-    let text =
-        std::fs::read_to_string(path).map_err(|error| vec![format!("{name}: could not read it: {error}")])?;
+    let text = client::read_text(path).map_err(|why| vec![why])?;
     rules::load(&name, &text).map_err(|errors| errors.iter().map(ToString::to_string).collect())
 }
 

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::client;
 use crate::rules::{self, Group, UnitTests};
 
 use super::terminal;
@@ -35,8 +36,7 @@ fn failures(path: &Path) -> Vec<String> {
 }
 
 fn read(path: &Path) -> Result<String, Vec<String>> {
-    std::fs::read_to_string(path)
-        .map_err(|error| vec![format!("{}: could not read it: {error}", path.display())])
+    client::read_text(path).map_err(|why| vec![why])
 }
 
 /// The groups of all rule files that the tests name, relative to their own folder; a pattern may name several.

@@ -12,6 +12,7 @@ pub mod peer_port;
 pub mod proc;
 pub mod scrape;
 pub mod snapshot;
+mod text_file;
 mod tls;
 
 use std::collections::BTreeMap;
@@ -26,6 +27,7 @@ pub use certificate::Validity;
 pub use dial::Shown;
 pub use endpoint::Endpoint;
 pub use flags::Origin;
+pub use text_file::read_text;
 pub use tls::TlsSettings;
 
 use crate::model::{Access, CollectError, Reason};

@@ -74,6 +74,11 @@ impl Matcher {
         }
     }
 
+    /// Whether it has a regular expression.
+    pub fn is_pattern(&self) -> bool {
+        self.regex.is_some()
+    }
+
     /// The metric's name, when this matcher gives it literally.
     pub fn literal_metric(&self) -> Option<&str> {
         (self.label == METRIC_NAME && self.op == MatchOp::Equal).then_some(&*self.value)

@@ -39,7 +39,7 @@ mod value;
 pub use literal::quote;
 pub use matcher::{MatchOp, Matcher};
 pub use number::{format_bound, format_exponential, format_general};
-pub use parse::series_labels;
+pub use parse::{MAX_PATTERNS, series_labels};
 pub use regex::{expand, unanchored};
 pub use value::{Element, Point, Points, QueryValue, Series, window};
 
@@ -210,6 +210,20 @@ impl Query {
     /// # Errors
     /// As [`Query::instant`], and for an expression that gives neither a number nor an instant vector.
     pub fn range(
+    /// Whether it can be evaluated over a time range.
+    ///
+    /// # Errors
+    /// When it gives neither a number nor an instant vector, in Prometheus' words.
+    pub fn ranges(&self) -> Result<(), EvalError> {
+        match self.kind() {
+            ValueKind::Scalar | ValueKind::Vector => Ok(()),
+            kind @ (ValueKind::String | ValueKind::Matrix) => Err(EvalError(format!(
+                "invalid expression type {:?} for range query, must be Scalar or instant Vector",
+                types::word(kind)
+            ))),
+        }
+    }
+
         &self,
         source: &dyn Source,
         from: Timestamp,
@@ -217,19 +231,7 @@ impl Query {
         step: Duration,
         options: &Options,
     ) -> Result<Vec<Series>, EvalError> {
-        match self.kind() {
-            ValueKind::Scalar | ValueKind::Vector => {}
-            kind @ (ValueKind::String | ValueKind::Matrix) => {
-                return Err(EvalError(format!(
-                    "a range query needs an expression that gives a scalar or an instant vector, this one gives a {}",
-                    if kind == ValueKind::String {
-                        "string"
-                    } else {
-                        "range vector"
-                    }
-                )));
-            }
-        }
+        self.ranges()?;
         let span = select::Span { from, to };
         eval::range(&self.expr, &self.selectors, source, span, step, options)
     }

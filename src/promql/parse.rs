@@ -18,6 +18,9 @@ use crate::model::Labels;
 /// 60; the bound keeps a hostile expression from using up the stack.
 const MAX_DEPTH: usize = 200;
 
+/// How many regular expressions an expression may have. Each may take 2 MiB compiled; dashboards and rules have a dozen.
+pub const MAX_PATTERNS: usize = 64;
+
 /// Words that have a meaning of their own and are no metric's name.
 const RESERVED: [&str; 6] = ["on", "ignoring", "group_left", "group_right", "bool", "atan2"];
 
@@ -96,6 +99,8 @@ struct Parser<'a> {
     next: usize,
     /// How many calls of this parser are under way, which is where the stack goes.
     levels: usize,
+    /// How many regular expressions there were so far.
+    patterns: usize,
     /// The first operand that does not fit. What is no PromQL at all comes first, wherever it stands.
     misfit: Option<Fault>,
 }
@@ -106,6 +111,7 @@ impl<'a> Parser<'a> {
             tokens: tokens(text),
             next: 0,
             levels: 0,
+            patterns: 0,
             misfit: None,
         }
     }
@@ -198,6 +204,16 @@ impl<'a> Parser<'a> {
     fn too_deep(&self) -> Fault {
         let message = format!("the expression is nested more than {MAX_DEPTH} levels deep");
         Fault::new(self.peek().at, message)
+    }
+
+    /// Counts a regular expression, before it is compiled.
+    fn pattern(&mut self, at: usize) -> Parsed<()> {
+        self.patterns += 1;
+        if self.patterns > MAX_PATTERNS {
+            let message = format!("more than {MAX_PATTERNS} regular expressions");
+            return Err(Fault::new(at, message));
+        }
+        Ok(())
     }
 
     fn node(&self, at: usize, expr: Expr, deepest: usize) -> Parsed<Node> {

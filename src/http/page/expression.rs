@@ -36,17 +36,17 @@ pub(in super::super) async fn page(
 ) -> Result<Response, ApiError> {
     let Parameters(wanted) = wanted.map_err(|error| ApiError::bad_data(error.body_text()))?;
     let now = (app.state.clock)();
-    let value = match Query::parse(&wanted.expr) {
-        _ if wanted.expr.trim().is_empty() => None,
-        Err(error) => Some(Err(error.to_string())),
-        Ok(query) => {
-            let run = app.queries.run(&app.state, None, move |seen, options| {
-                query
-                    .instant(seen, now, options)
-                    .map_err(|error| ApiError::execution(error.0))
-            });
-            Some(run.await.map_err(|error| error.message().to_owned()))
-        }
+    let value = if wanted.expr.trim().is_empty() {
+        None
+    } else {
+        let expr = wanted.expr.clone();
+        let run = app.queries.run(&app.state, None, move |seen, options| {
+            let query = Query::parse(&expr).map_err(|error| ApiError::bad_data(error.0))?;
+            query
+                .instant(seen, now, options)
+                .map_err(|error| ApiError::execution(error.0))
+        });
+        Some(run.await.map_err(|error| error.message().to_owned()))
     };
     let body = html! {
         header {

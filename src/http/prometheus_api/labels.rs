@@ -9,7 +9,7 @@ use super::super::App;
 use super::super::error::ApiError;
 use super::json;
 use super::limits::Seen;
-use super::params::{Params, invalid};
+use super::params::{Params, invalid, selectors};
 use crate::model::{Labels, METRIC_NAME, Timestamp};
 use crate::promql::{MatchOp, Matcher, Options, Source};
 
@@ -76,12 +76,15 @@ async fn find<T: Send + 'static>(
     make: impl FnOnce(BTreeSet<Labels>) -> T + Send + 'static,
 ) -> Result<T, ApiError> {
     let (after, through) = params.time_range()?;
-    let mut selectors = params.selectors().map_err(|why| invalid("match[]", why))?;
-    if selectors.is_empty() {
-        let any = Matcher::new(METRIC_NAME, MatchOp::NotEqual, "");
-        selectors.push(any.into_iter().collect());
-    }
-    let run = move |seen: &Seen, _: &Options| Ok(make(matching(seen, &selectors, after, through)));
+    let written = params.selectors();
+    let run = move |seen: &Seen, _: &Options| {
+        let mut selectors = selectors(&written).map_err(|why| invalid("match[]", why))?;
+        if selectors.is_empty() {
+            let any = Matcher::new(METRIC_NAME, MatchOp::NotEqual, "");
+            selectors.push(any.into_iter().collect());
+        }
+        Ok(make(matching(seen, &selectors, after, through)))
+    };
     app.queries.run(&app.state, None, run).await
 }
 

@@ -123,21 +123,14 @@ impl Params {
         }
     }
 
-    /// The expression.
-    pub(super) fn query(&self) -> Result<Query, ApiError> {
-        let text = self.get("query");
-        if text.trim().is_empty() {
-            return Err(invalid(
-                "query",
-                "unknown position: parse error: no expression found in input",
-            ));
-        }
-        Query::parse(text).map_err(|error| invalid("query", error))
+    /// The expression. It is parsed where it is evaluated: its regular expressions take time to compile.
+    pub(super) fn query(&self) -> String {
+        self.get("query").to_owned()
     }
 
-    /// The selectors of `match[]`. An error is what is wrong with one.
-    pub(super) fn selectors(&self) -> Result<Vec<Vec<Matcher>>, String> {
-        self.all("match[]").map(selector).collect()
+    /// The selectors of `match[]`, to be read by [`selectors`] away from the threads that serve.
+    pub(super) fn selectors(&self) -> Vec<String> {
+        self.all("match[]").map(str::to_owned).collect()
     }
 
     /// The time range of a question for series, which is everything unless the client says.
@@ -169,6 +162,32 @@ impl Params {
         }
         Ok((start, end, Duration::from_millis(step)))
     }
+}
+
+/// Reads an expression.
+pub(super) fn parsed(text: &str) -> Result<Query, ApiError> {
+    if text.trim().is_empty() {
+        return Err(invalid(
+            "query",
+            "unknown position: parse error: no expression found in input",
+        ));
+    }
+    Query::parse(text).map_err(|error| invalid("query", error))
+}
+
+/// Reads selectors. An error is what is wrong with one, or with all of them.
+pub(super) fn selectors(texts: &[String]) -> Result<Vec<Vec<Matcher>>, String> {
+    let mut selectors = Vec::with_capacity(texts.len());
+    let mut patterns = 0;
+    for text in texts {
+        let matchers = selector(text)?;
+        patterns += matchers.iter().filter(|matcher| matcher.is_pattern()).count();
+        if patterns > promql::MAX_PATTERNS {
+            return Err(format!("more than {} regular expressions", promql::MAX_PATTERNS));
+        }
+        selectors.push(matchers);
+    }
+    Ok(selectors)
 }
 
 fn selector(text: &str) -> Result<Vec<Matcher>, String> {

@@ -7,9 +7,9 @@ use super::super::App;
 use super::super::error::ApiError;
 use super::json;
 use super::limits::Seen;
-use super::params::{Params, invalid};
+use super::params::{Params, invalid, parsed};
 use crate::model::Timestamp;
-use crate::promql::{Element, Options, QueryValue, Series, ValueKind};
+use crate::promql::{Element, Options, QueryValue, Series};
 
 /// The value of an expression at one time.
 pub(crate) async fn query(Extract(app): Extract<App>, params: Params) -> Result<Response, ApiError> {
@@ -17,10 +17,10 @@ pub(crate) async fn query(Extract(app): Extract<App>, params: Params) -> Result<
     let at = params.time_or("time", (app.state.clock)())?;
     let timeout = params.timeout()?;
     let lookback = params.lookback()?;
-    let query = params.query()?;
+    let query = params.query();
     let run = move |seen: &Seen, options: &Options| {
         let options = with_lookback(options, lookback);
-        let value = query
+        let value = parsed(&query)?
             .instant(seen, at, &options)
             .map_err(|error| seen.refusal(error))?;
         Ok(instant(value, at, limit))
@@ -34,19 +34,10 @@ pub(crate) async fn query_range(Extract(app): Extract<App>, params: Params) -> R
     let (from, to, step) = params.steps()?;
     let timeout = params.timeout()?;
     let lookback = params.lookback()?;
-    let query = params.query()?;
-    let kind = match query.kind() {
-        ValueKind::Scalar | ValueKind::Vector => None,
-        ValueKind::String => Some("string"),
-        ValueKind::Matrix => Some("range vector"),
-    };
-    if let Some(kind) = kind {
-        return Err(invalid(
-            "query",
-            format!("invalid expression type {kind:?} for range query, must be Scalar or instant Vector"),
-        ));
-    }
+    let query = params.query();
     let run = move |seen: &Seen, options: &Options| {
+        let query = parsed(&query)?;
+        query.ranges().map_err(|why| invalid("query", why))?;
         let options = with_lookback(options, lookback);
         let series = query.range(seen, from, to, step, &options);
         let mut series = series.map_err(|error| seen.refusal(error))?;

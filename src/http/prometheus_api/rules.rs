@@ -9,9 +9,10 @@ use axum::response::Response;
 use super::super::App;
 use super::super::error::ApiError;
 use super::json;
-use super::params::{Params, invalid};
+use super::limits::Seen;
+use super::params::{Params, invalid, selectors};
 use crate::model::{Labels, Timestamp};
-use crate::promql::Matcher;
+use crate::promql::{Matcher, Options};
 use crate::rules::{Alert, AlertState, Group, Rule, RuleReport};
 use crate::snapshot::Snapshot;
 
@@ -43,7 +44,7 @@ struct Wanted {
 
 /// Every group with its rules.
 pub(crate) async fn rules(Extract(app): Extract<App>, params: Params) -> Result<Response, ApiError> {
-    let wanted = Wanted::new(&params)?;
+    let wanted = Wanted::new(&app, &params).await?;
     let snapshots = snapshots(&app);
     let groups = shown(&snapshots, &wanted);
     Ok(json::success(false, |out| {
@@ -75,7 +76,7 @@ fn snapshots(app: &App) -> Vec<(Arc<Snapshot>, Duration)> {
 }
 
 impl Wanted {
-    fn new(params: &Params) -> Result<Self, ApiError> {
+    async fn new(app: &App, params: &Params) -> Result<Self, ApiError> {
         let kind = params.get("type").to_lowercase();
         if !matches!(&*kind, "" | "alert" | "record") {
             return Err(invalid("type", format!("not supported value {kind:?}")));
@@ -102,7 +103,13 @@ impl Wanted {
             names: all("rule_name[]"),
             groups: all("rule_group[]"),
             files: all("file[]"),
-            selectors: params.selectors().map_err(ApiError::bad_data)?,
+            selectors: match params.selectors() {
+                written if written.is_empty() => Vec::new(),
+                written => {
+                    let read = move |_: &Seen, _: &Options| selectors(&written).map_err(ApiError::bad_data);
+                    app.queries.run(&app.state, None, read).await?
+                }
+            },
         })
     }
 

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use axum::http::StatusCode;
+use futures::FutureExt;
 use serde_json::{Value, json};
 
 use super::super::fixtures::{Answer, Api, NOW, snapshot};
@@ -333,6 +334,12 @@ async fn mistakes_are_told_in_the_words_of_prometheus() {
             "bad_data",
             r#"invalid parameter "type": not supported value "x""#,
         ),
+        (
+            &format!("series?{}", r"match[]={a=~%22.*b%22}&".repeat(65)),
+            400,
+            "bad_data",
+            "more than 64 regular expressions",
+        ),
         ("metadata?limit=x", 400, "bad_data", "limit must be a number"),
     ] {
         let answer = get(path).await;
@@ -348,6 +355,28 @@ async fn mistakes_are_told_in_the_words_of_prometheus() {
             "{path}: {}",
             answer.body
         );
+    }
+}
+
+#[tokio::test]
+async fn expressions_are_parsed_where_they_are_evaluated() {
+    for path in [
+        "query?query=sum(",
+        "query_range?query=sum(&start=0&end=1&step=1",
+        "series?match[]=sum(",
+        "labels?match[]=sum(",
+        "rules?match[]=sum(",
+    ] {
+        let api = api(&["one"]);
+        let window = api.state.watched.borrow().clusters[0].window.clone();
+        let path = format!("/api/v1/{path}");
+        let mut asked = Box::pin(api.get(&path));
+        {
+            // Who evaluates waits for the window; the threads that serve do not.
+            let _cycle = window.write();
+            assert!((&mut asked).now_or_never().is_none(), "{path}");
+        }
+        assert_eq!(asked.await.status, StatusCode::BAD_REQUEST, "{path}");
     }
 }
 

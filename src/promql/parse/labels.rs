@@ -143,6 +143,9 @@ impl Parser<'_> {
         if label.is_empty() {
             return Err(Fault::new(at, format!("invalid label name {label:?}")));
         }
+        if matches!(op, MatchOp::Regex | MatchOp::NotRegex) {
+            self.pattern(at)?;
+        }
         Matcher::new(&label, op, &value).map_err(|error| Fault::new(at, error.0))
     }
 

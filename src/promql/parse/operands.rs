@@ -82,6 +82,9 @@ impl Parser<'_> {
     fn call(&mut self) -> Parsed<Node> {
         let token = self.advance();
         let signature = types::signature(token.text).map_err(|why| Fault::new(token.at, why))?;
+        if signature.name == "label_replace" {
+            self.pattern(token.at)?;
+        }
         let args = self.arguments()?;
         let places: Vec<usize> = args.iter().map(|arg| arg.at).collect();
         let deepest = deepest(&args);

@@ -86,6 +86,18 @@ fn refuses_what_would_use_up_the_stack() {
 }
 
 #[test]
+fn only_so_many_regular_expressions_are_compiled() {
+    let most = super::MAX_PATTERNS;
+    let selectors = |count: usize| vec![r#"x{a=~"b.*"}"#; count].join(" or ");
+    Query::parse(&selectors(most)).unwrap();
+    let replaced = format!(r#"label_replace({}, "a", "$1", "b", "(.*)")"#, selectors(most));
+    for text in [selectors(most + 1), replaced] {
+        let error = Query::parse(&text).unwrap_err();
+        assert!(error.0.contains("more than 64 regular expressions"), "{error}");
+    }
+}
+
+#[test]
 fn the_deepest_expression_can_be_evaluated() {
     struct Nothing;
     impl Source for Nothing {

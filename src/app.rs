@@ -215,7 +215,7 @@ fn prepare_all(config: &Config, rules: &Rules, running: &[Watched]) -> anyhow::R
             if running.iter().any(same) {
                 return Ok(Prepared::Running(settings));
             }
-            let cycle = Box::new(cycle(settings.clone(), rules.set.clone())?);
+            let cycle = Box::new(cycle(settings.clone(), rules.set.clone(), config.interval)?);
             Ok(Prepared::New(settings, cycle))
         })
         .collect()
@@ -249,7 +249,7 @@ fn watch_one(config: &Config, settings: cycle::Settings, cycle: Cycle, rules: &R
     let (rules, new_rules) = watch::channel(rules.set.clone());
     let (publish, snapshots) = watch::channel(None);
     let window = cycle.window();
-    let task = tokio::spawn(cycle.run(config.interval, new_rules, publish));
+    let task = tokio::spawn(cycle.run(new_rules, publish));
     Watched {
         settings,
         interval: config.interval,
@@ -271,9 +271,9 @@ fn settings(config: &Config, cluster: &config::Cluster) -> cycle::Settings {
     }
 }
 
-fn cycle(settings: cycle::Settings, rules: Arc<RuleSet>) -> anyhow::Result<Cycle> {
+fn cycle(settings: cycle::Settings, rules: Arc<RuleSet>, interval: Duration) -> anyhow::Result<Cycle> {
     let name = settings.cluster.clone();
-    Cycle::new(settings, rules).with_context(|| format!("cluster {name:?} cannot be watched"))
+    Cycle::new(settings, rules, interval).with_context(|| format!("cluster {name:?} cannot be watched"))
 }
 
 fn for_http(config: &Config, rules: &Rules, watched: &[Watched]) -> Arc<http::Watched> {
@@ -371,12 +371,12 @@ pub async fn diagnose(
     rules: &Rules,
     window: Duration,
 ) -> anyhow::Result<Vec<(Diagnosis, Recording)>> {
-    let cycles = config
-        .clusters
-        .iter()
-        .map(|cluster| Ok(cycle(settings(config, cluster), rules.set.clone())?.ending_after(window)));
-    let cycles: Vec<Cycle> = cycles.collect::<anyhow::Result<_>>()?;
     let interval = config.interval.min(DIAGNOSE_INTERVAL);
+    let cycles = config.clusters.iter().map(|cluster| {
+        let cycle = cycle(settings(config, cluster), rules.set.clone(), interval)?;
+        Ok(cycle.ending_after(window))
+    });
+    let cycles: Vec<Cycle> = cycles.collect::<anyhow::Result<_>>()?;
     Ok(futures::future::join_all(cycles.into_iter().map(|cycle| watch_for(cycle, window, interval))).await)
 }
 
@@ -393,11 +393,12 @@ impl Watcher {
     /// # Errors
     /// When a cluster cannot be watched.
     pub fn new(config: &Config, rules: &Rules) -> anyhow::Result<Self> {
+        let interval = config.interval.min(DIAGNOSE_INTERVAL);
         let clusters = config.clusters.iter();
-        let cycles = clusters.map(|cluster| cycle(settings(config, cluster), rules.set.clone()));
+        let cycles = clusters.map(|cluster| cycle(settings(config, cluster), rules.set.clone(), interval));
         Ok(Self {
             cycles: cycles.collect::<anyhow::Result<_>>()?,
-            interval: config.interval.min(DIAGNOSE_INTERVAL),
+            interval,
             next: None,
         })
     }

@@ -16,11 +16,19 @@ use crate::client::Connection;
 use crate::collect::{self, COLLECTORS, Collection, DERIVATIONS, Scope};
 use crate::diagnosis::{self, Diagnosis, Inputs, Problem, Provider, Status};
 use crate::model::{Access, Batch, Desc, Labels, Outcome, Sample, Timestamp, Verdict};
+use crate::promql::Patience;
 use crate::rules::{Environment, Evaluator, RuleReport, RuleSet};
 use crate::snapshot::Snapshot;
 use crate::store::{self, SharedStore, Store};
 use changes::Changes;
 use state::StateFile;
+
+/// The part of the interval between cycles that one rule may take: nobody can query the window meanwhile, and the rules after
+/// it wait. The shipped ones take a millisecond together.
+const RULE_SHARE: u32 = 10;
+
+/// What a rule may take where that part is shorter: a busy machine stops any process for longer than some milliseconds.
+const LEAST_RULE_TIME: Duration = Duration::from_millis(250);
 
 static CYCLE_DURATION: Desc = Desc::gauge(
     "etcd_doctor_cycle_duration_seconds",
@@ -111,6 +119,9 @@ pub struct Cycle {
     access: Access,
     store: SharedStore,
     evaluator: Evaluator,
+    /// How long a rule, and the evidence of one, may take.
+    patience: Patience,
+    interval: Duration,
     state_dir: Option<PathBuf>,
     started: Option<Timestamp>,
     ends_after: Option<Duration>,
@@ -121,11 +132,12 @@ pub struct Cycle {
 }
 
 impl Cycle {
-    /// Prepares the cycles of one cluster. Does no I/O.
+    /// Prepares the cycles of one cluster, one at each interval. Does no I/O.
     ///
     /// # Errors
     /// When an endpoint is none.
-    pub fn new(settings: Settings, rules: Arc<RuleSet>) -> anyhow::Result<Self> {
+    pub fn new(settings: Settings, rules: Arc<RuleSet>, interval: Duration) -> anyhow::Result<Self> {
+        let patience = patience(interval);
         let collect = collect::Settings {
             page_metrics: page_metrics(&rules),
             ..settings.collect
@@ -140,10 +152,13 @@ impl Cycle {
             evaluator: Evaluator::with_environment(
                 rules,
                 Environment {
+                    patience: patience.clone(),
                     external_labels: settings.external_labels,
                     ..Environment::default()
                 },
             ),
+            patience,
+            interval,
             state_dir: settings.state_dir,
             started: None,
             ends_after: None,
@@ -199,6 +214,7 @@ impl Cycle {
             reports: &reports,
             batch: &batch,
             source: &*store,
+            patience: &self.patience,
             providers: &providers,
             watched_for: now.since(*self.started.get_or_insert(now)),
             ends_after: self.ends_after,
@@ -231,10 +247,10 @@ impl Cycle {
     /// Runs a cycle at every interval and publishes what it finds, until the task is dropped.
     pub async fn run(
         mut self,
-        interval: Duration,
         mut rules: watch::Receiver<Arc<RuleSet>>,
         publish: watch::Sender<Option<Arc<Snapshot>>>,
     ) {
+        let interval = self.interval;
         let mut ticks = tokio::time::interval(interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let mut last = None;
@@ -321,6 +337,15 @@ fn note_latencies(batch: &mut Batch) {
     }
 }
 
+/// How long one rule may take where cycles are so far apart.
+fn patience(interval: Duration) -> Patience {
+    let share = (interval / RULE_SHARE).max(LEAST_RULE_TIME);
+    Patience::new(move || {
+        let end = Instant::now() + share;
+        Box::new(move || Instant::now() >= end)
+    })
+}
+
 /// The clock. The only place where the time of a cycle is read.
 pub fn now() -> Timestamp {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -374,6 +399,33 @@ fn missed_between(last: Instant, due: Instant, interval: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rules;
+
+    #[test]
+    fn a_slow_rule_is_given_up_and_the_others_are_not() {
+        // Some seconds of work on any machine, and fewer samples than a rule may make.
+        let slow = r#"max_over_time((count_over_time(vector(1)[400s:1s]) > bool 0)[10000s:1s])"#;
+        let file = format!(
+            "groups: [{{name: g, rules: [{{alert: Slow, expr: '{slow}'}}, {{alert: A, expr: '1'}}]}}]"
+        );
+        let rules = RuleSet::new(rules::load("slow.yaml", &file).unwrap());
+        let environment = Environment {
+            patience: patience(Duration::from_secs(1)),
+            ..Environment::default()
+        };
+        let mut store = Store::new(
+            store::Settings {
+                window: Duration::from_secs(60),
+                max_series: 10,
+                etcd_job: "etcd".to_owned(),
+                instance: "doctor:9379".to_owned(),
+            },
+            &[],
+        );
+        let reports = Evaluator::with_environment(Arc::new(rules), environment).evaluate(&mut store, now());
+        let told: Vec<_> = reports.iter().map(|report| report.error.as_deref()).collect();
+        assert_eq!(told, [Some(crate::promql::TIMED_OUT), None]);
+    }
 
     #[test]
     fn missed_cycles_are_those_between_two_that_ran() {

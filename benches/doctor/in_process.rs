@@ -14,7 +14,7 @@ use etcd_doctor::cycle::{self, Cycle};
 use etcd_doctor::diagnosis::{self, Inputs};
 use etcd_doctor::http;
 use etcd_doctor::model::{Batch, Labels};
-use etcd_doctor::promql::Query;
+use etcd_doctor::promql::{Patience, Query};
 use etcd_doctor::rules::convention::check_convention;
 use etcd_doctor::rules::{self, Evaluator, RuleSet, builtin};
 use etcd_doctor::snapshot::Snapshot;
@@ -137,6 +137,7 @@ fn cycle_of(batches: &[Batch], rules: Arc<RuleSet>) -> Vec<(Labels, f64)> {
             reports: &reports,
             batch,
             source: &store,
+            patience: &Patience::default(),
             providers: &providers,
             watched_for: Duration::from_secs(3600),
             ends_after: None,
@@ -167,7 +168,7 @@ async fn pages(endpoints: &[String], rules: Arc<RuleSet>) {
         external_labels: Labels::empty(),
         state_dir: None,
     };
-    let mut cycle = Cycle::new(settings, rules).expect("the settings are well formed");
+    let mut cycle = Cycle::new(settings, rules, STEP).expect("the settings are well formed");
     let (publish, snapshots) = watch::channel(None);
     let watched = http::Watched {
         clusters: vec![http::Cluster {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::Recording;
 use crate::diagnosis::{self, Diagnosis, Inputs, Provider};
 use crate::model::{Batch, Labels, Outcome, Timestamp, stale_nan};
-use crate::promql::{self, Matcher, Point, Points, Series, Source, Window};
+use crate::promql::{self, Matcher, Patience, Point, Points, Series, Source, Window};
 use crate::rules::{AlertState, Evaluator, RuleReport, RuleSet};
 
 /// A recording that is judged anew.
@@ -119,6 +119,7 @@ impl<'a> Replay<'a> {
             reports,
             batch: &batch,
             source: window,
+            patience: &Patience::default(),
             providers: self.providers,
             watched_for: recording.watched_for,
             ends_after: recording.ends_after,

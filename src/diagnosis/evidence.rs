@@ -2,8 +2,8 @@
 
 use super::Evidence;
 use crate::model::Timestamp;
-use crate::promql::{Options, Query, QueryValue, Source};
-use crate::rules::convention::parse_evidence;
+use crate::promql::{Query, QueryValue, Source};
+use crate::rules::{self, convention::parse_evidence};
 
 /// Reads an `evidence` annotation and evaluates each line at `now`.
 ///
@@ -38,7 +38,7 @@ fn of_line(line: &str, source: &dyn Source, now: Timestamp) -> Vec<Evidence> {
 /// The single number that an expression gives, if it gives one.
 fn value_of(expr: &str, source: &dyn Source, now: Timestamp) -> Option<f64> {
     let query = Query::parse(expr).ok()?;
-    match query.instant(source, now, &Options::default()).ok()? {
+    match query.instant(source, now, &rules::OPTIONS).ok()? {
         QueryValue::Scalar(value) => Some(value),
         QueryValue::Vector(elements) => match elements.as_slice() {
             [only] => Some(only.value),

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::{Batch, ClusterFacts, Labels, Timestamp, Verdict};
-use crate::promql::Source;
+use crate::promql::{Patience, Source};
 use crate::rules::{Alert, AlertState, RuleReport, RuleSet, convention};
 
 /// What is wrong with one cluster.
@@ -201,6 +201,8 @@ pub struct Inputs<'a> {
     pub batch: &'a Batch,
     /// The window.
     pub source: &'a dyn Source,
+    /// How long the evidence of one rule may take to evaluate; the rest of it then has no values.
+    pub patience: &'a Patience,
     /// Which collector yields what.
     pub providers: &'a [Provider],
     /// How long the cluster has been watched.
@@ -222,7 +224,7 @@ pub fn diagnose(inputs: &Inputs<'_>) -> Diagnosis {
         source,
         ..
     } = *inputs;
-    let problems = explain::relate(candidates(rules, reports, source, batch.time));
+    let problems = explain::relate(candidates(inputs));
     let report = |at| reports.iter().find(|report| report.rule == at);
     let judged: Vec<coverage::Judged<'_>> = rules
         .alerting()
@@ -281,14 +283,11 @@ fn refused(batch: &Batch) -> Option<&str> {
     })
 }
 
-fn candidates(
-    rules: &RuleSet,
-    reports: &[RuleReport],
-    source: &dyn Source,
-    now: Timestamp,
-) -> Vec<explain::Candidate> {
+fn candidates(inputs: &Inputs<'_>) -> Vec<explain::Candidate> {
+    let Inputs { rules, reports, .. } = *inputs;
     let mut candidates = Vec::new();
     for (at, _, rule) in rules.alerting() {
+        let source = inputs.patience.with(inputs.source);
         let alerts = reports
             .iter()
             .filter(|report| report.rule == at)
@@ -303,7 +302,7 @@ fn candidates(
                     .trim()
             };
             candidates.push(explain::Candidate {
-                problem: problem(&rule.alert, alert, &annotation, source, now),
+                problem: problem(&rule.alert, alert, &annotation, &source, inputs.batch.time),
                 // A list that does not parse relates nothing; `rules check` and loading refuse it in the first place.
                 explains: convention::parse_explains(annotation("explains")).unwrap_or_default(),
             });

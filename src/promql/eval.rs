@@ -12,7 +12,7 @@ use super::functions::{self, Call};
 use super::regex::Patterns;
 use super::select::{Loaded, Span, reference, too_many};
 use super::value::{Point, RangeSeries, RangeVector, Series, Value, distinct};
-use super::{Element, EvalError, Options, QueryValue, Selector, Source, aggregate, binary};
+use super::{Element, EvalError, Options, QueryValue, Selector, Source, TIMED_OUT, aggregate, binary};
 use crate::model::{Labels, Timestamp};
 
 /// The value at one time.
@@ -94,7 +94,7 @@ impl<'q> Evaluation<'q> {
 
     fn value(&self, expr: &Expr, at: Timestamp) -> Result<Value<'_>, EvalError> {
         if self.source.given_up() {
-            return Err(EvalError("query timed out in expression evaluation".to_owned()));
+            return Err(EvalError(TIMED_OUT.to_owned()));
         }
         match expr {
             Expr::Number(number) => Ok(Value::Scalar(*number)),

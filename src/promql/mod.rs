@@ -8,7 +8,7 @@
 //! | `ast` | the tree that they give |
 //! | `matcher`, `regex` | conditions on labels; RE2 expressions as Rust understands them |
 //! | `select` | which series and points each selector of an expression needs |
-//! | `eval` | walks the expression |
+//! | `eval`, `patience` | walks the expression, and for how long |
 //! | `binary`, `aggregate`, `grouping` | operators, and what they match and group elements by |
 //! | `functions` | the table of functions; `range`, `histogram`, `labels`, `dates` hold the larger families |
 
@@ -30,6 +30,7 @@ mod literal;
 mod matcher;
 mod number;
 mod parse;
+mod patience;
 mod range;
 mod regex;
 mod select;
@@ -40,6 +41,7 @@ pub use literal::quote;
 pub use matcher::{MatchOp, Matcher};
 pub use number::{format_bound, format_exponential, format_general};
 pub use parse::{MAX_PATTERNS, series_labels};
+pub use patience::{Patience, Patient};
 pub use regex::{expand, unanchored};
 pub use value::{Element, Point, Points, QueryValue, Series, window};
 
@@ -96,14 +98,18 @@ pub struct Options {
     pub max_samples: usize,
 }
 
-impl Default for Options {
+impl Options {
     /// Prometheus' defaults.
+    pub const PROMETHEUS: Self = Self {
+        lookback: DEFAULT_LOOKBACK,
+        subquery_step: Duration::from_secs(60),
+        max_samples: 50_000_000,
+    };
+}
+
+impl Default for Options {
     fn default() -> Self {
-        Self {
-            lookback: DEFAULT_LOOKBACK,
-            subquery_step: Duration::from_secs(60),
-            max_samples: 50_000_000,
-        }
+        Self::PROMETHEUS
     }
 }
 
@@ -205,11 +211,6 @@ impl Query {
         eval::instant(&self.expr, &self.selectors, source, at, options)
     }
 
-    /// Its values from `from` to `to`, both included, every `step`: series sorted by their labels.
-    ///
-    /// # Errors
-    /// As [`Query::instant`], and for an expression that gives neither a number nor an instant vector.
-    pub fn range(
     /// Whether it can be evaluated over a time range.
     ///
     /// # Errors
@@ -224,6 +225,11 @@ impl Query {
         }
     }
 
+    /// Its values from `from` to `to`, both included, every `step`: series sorted by their labels.
+    ///
+    /// # Errors
+    /// As [`Query::instant`], and for an expression that gives neither a number nor an instant vector.
+    pub fn range(
         &self,
         source: &dyn Source,
         from: Timestamp,
@@ -241,6 +247,9 @@ impl Query {
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct ParseError(pub String);
+
+/// What an evaluation says that was given up, in Prometheus' words.
+pub const TIMED_OUT: &str = "query timed out in expression evaluation";
 
 /// An evaluation that failed.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]

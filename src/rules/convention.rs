@@ -4,9 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::template::labels_used;
-use super::{AlertingRule, Group, RuleFileError, RuleSet, Scope, Template};
+use super::{AlertingRule, Group, OPTIONS, RuleFileError, RuleSet, Scope, Template};
 use crate::model::{Labels, Timestamp};
-use crate::promql::{Matcher, Options, Query, Series, Source};
+use crate::promql::{Matcher, Query, Series, Source};
 
 /// The values of the label `severity`, worst first.
 pub const SEVERITIES: [&str; 3] = ["critical", "warning", "info"];
@@ -248,7 +248,7 @@ fn expand_sample(template: &Template, labels: &Labels) -> Result<String, String>
     let scope = Scope {
         source: &NoSeries,
         at: Timestamp::from_millis(0),
-        options: &Options::default(),
+        options: &OPTIONS,
         external_labels: &Labels::empty(),
         external_url: "http://localhost",
     };

@@ -8,17 +8,40 @@ use super::alert::{self, Alert, AlertState, Alerts, Seen, Tracked};
 use super::state::{Kept, Recall, States};
 use super::{AlertingRule, Group, Rule, RuleSet, Scope, record};
 use crate::model::{Labels, METRIC_NAME, Timestamp};
-use crate::promql::{Element, Options, QueryValue, Window};
+use crate::promql::{Element, Options, Patience, QueryValue, TIMED_OUT, Window};
 
 /// What rules are evaluated with, besides the window and the time.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Environment {
     /// How expressions are evaluated, and at what cost at most.
     pub options: Options,
+    /// How long each rule may take, its templates included. A rule that takes longer fails.
+    pub patience: Patience,
     /// `$externalLabels` in templates.
     pub external_labels: Labels,
     /// `$externalURL` in templates: where this server is reached.
     pub external_url: String,
+}
+
+/// The most points that one rule may load and make. The window of a member holds 4 million at most, and a rule that reads
+/// all of one metric of 300 members over an hour takes one.
+pub const MAX_SAMPLES: usize = 5_000_000;
+
+/// How expressions of rules are evaluated.
+pub const OPTIONS: Options = Options {
+    max_samples: MAX_SAMPLES,
+    ..Options::PROMETHEUS
+};
+
+impl Default for Environment {
+    fn default() -> Self {
+        Self {
+            options: OPTIONS,
+            patience: Patience::default(),
+            external_labels: Labels::empty(),
+            external_url: String::new(),
+        }
+    }
 }
 
 /// How one rule fared in an evaluation.
@@ -274,9 +297,10 @@ impl RuleState {
         environment: &Environment,
     ) -> Result<(), String> {
         let at = now.minus(group.query_offset);
+        let patient = environment.patience.with(&*window);
         let value = rule
             .query()
-            .instant(&*window, at, &environment.options)
+            .instant(&patient, at, &environment.options)
             .map_err(|error| error.to_string())?;
         let elements = vector(value)?;
         let over = |count: usize| group.limit.filter(|limit| count > *limit);
@@ -290,7 +314,7 @@ impl RuleState {
             }
             Rule::Alerting(rule) => {
                 let scope = Scope {
-                    source: &*window,
+                    source: &patient,
                     at: now,
                     options: &environment.options,
                     external_labels: &environment.external_labels,
@@ -311,6 +335,7 @@ impl RuleState {
                 alert::series(&self.alerts)
             }
         };
+        drop(patient);
         window.record(&self.writer, at, series);
         Ok(())
     }
@@ -393,6 +418,10 @@ fn seen(rule: &AlertingRule, elements: Vec<Element>, scope: &Scope<'_>) -> Resul
             annotations: annotations.collect(),
             value,
         });
+        // A query of a template that was given up is told in the text only; the texts take time too.
+        if scope.source.given_up() {
+            return Err(TIMED_OUT.to_owned());
+        }
     }
     Ok(seen)
 }

@@ -11,7 +11,7 @@ mod template;
 mod unit;
 
 pub use alert::{Alert, AlertState};
-pub use evaluator::{Environment, Evaluator, RuleReport};
+pub use evaluator::{Environment, Evaluator, MAX_SAMPLES, OPTIONS, RuleReport};
 pub use file::{RuleFileError, load};
 pub use state::States;
 pub use template::{Scope, Template};

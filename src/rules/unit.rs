@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use super::{AlertState, Environment, Evaluator, Group, Rule, RuleSet};
 use crate::model::{Labels, Timestamp};
-use crate::promql::{Options, Query, QueryValue, duration, format_exponential, quote};
+use crate::promql::{Options, Patience, Query, QueryValue, duration, format_exponential, quote};
 use window::Memory;
 
 /// A file of unit tests.
@@ -108,6 +108,7 @@ impl Test {
         };
         let environment = Environment {
             options,
+            patience: Patience::default(),
             external_labels: self.external_labels.clone(),
             external_url: self.external_url.clone(),
         };

@@ -4,6 +4,7 @@ use super::*;
 use crate::bundle::RecordedSeries;
 use crate::diagnosis::Severity;
 use crate::model::{Access, ClusterFacts, Desc, MemberFacts, Quorum, Verdict};
+use crate::promql::Patience;
 use crate::rules;
 use crate::snapshot::Snapshot;
 
@@ -86,6 +87,7 @@ fn watched() -> (Diagnosis, Recording) {
             reports: &reports,
             batch: &batch,
             source: &window,
+            patience: &Patience::default(),
             providers: &providers(),
             watched_for: at(time).since(at(0)),
             ends_after: None,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::model::{is_stale, stale_nan};
-use crate::promql::{Matcher, Point, Series, Source};
+use crate::promql::{Matcher, Patience, Point, Series, Source};
 use crate::rules::load;
 
 /// A window that tests fill by hand.
@@ -70,6 +70,56 @@ impl Window for Samples {
         }
         self.written.insert(writer.to_owned(), now);
     }
+}
+
+/// A stopwatch whose time is up when it was looked at so often.
+fn looks(most: usize) -> Patience {
+    Patience::new(move || {
+        let left = std::cell::Cell::new(most);
+        Box::new(move || {
+            left.set(left.get().saturating_sub(1));
+            left.get() == 0
+        })
+    })
+}
+
+#[test]
+fn a_rule_whose_time_is_up_fails_and_leaves_its_alerts_as_they_were() {
+    let rules = rules(
+        "groups: [{name: g, rules: [\
+         {alert: Slow, expr: 'max_over_time(vector(1)[1h:1s] @ 0) and on () up == 0'}, {alert: Quick, expr: up == 0},\
+         {alert: Wordy, expr: up == 0, annotations: {a: '{{ query \"sum_over_time(vector(1)[1h:1s])\" }}'}}]}]",
+    );
+    let mut window = Samples::default();
+    window.push("up", &[("member", "a")], at(0), 0.0);
+    let mut evaluator = Evaluator::new(rules);
+    let before = evaluator.evaluate(&mut window, at(0));
+    assert!(before.iter().all(|report| report.error.is_none()), "{before:?}");
+    // Each rule has its own time, and a template's is the rule's.
+    evaluator.environment.patience = looks(100);
+    window.push("up", &[("member", "a")], at(60), 0.0);
+    let reports = evaluator.evaluate(&mut window, at(60));
+    let told: Vec<_> = reports.iter().map(|report| report.error.as_deref()).collect();
+    assert_eq!(told, [Some(TIMED_OUT), None, Some(TIMED_OUT)]);
+    for (report, before) in reports.iter().zip(&before) {
+        assert_eq!(report.alerts.len(), 1);
+        assert_eq!(report.alerts[0].state, before.alerts[0].state);
+    }
+}
+
+#[test]
+fn a_rule_may_make_only_so_many_samples() {
+    let rules =
+        rules("groups: [{name: g, rules: [{alert: A, expr: 'sum_over_time(vector(1)[6000s:1ms])'}]}]");
+    let reports = Evaluator::new(rules).evaluate(&mut Samples::default(), at(0));
+    assert!(
+        reports[0]
+            .error
+            .as_ref()
+            .unwrap()
+            .contains("more than 5000000 samples"),
+        "{reports:?}"
+    );
 }
 
 fn at(seconds: i64) -> Timestamp {

@@ -122,6 +122,7 @@ pub const RUNBOOKS: &[(&str, &str)] = runbooks![
     "EtcdShortOfCpu",
     "EtcdSlowDiskCausesElections",
     "EtcdSnapshotCountUnusual",
+    "EtcdStallsCauseElections",
     "EtcdStoppedByFullDisk",
     "EtcdTimeoutsDiffer",
     "EtcdTooManyVoters",

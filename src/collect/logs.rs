@@ -4,7 +4,7 @@ mod entry;
 mod kinds;
 mod lines;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -77,11 +77,12 @@ impl Collector for Logs {
             let known = |name: &Arc<str>| members.iter().any(|member| member.name == *name);
             state.followed.retain(|name, _| known(name));
             let locals = local::members_on_this_host(&processes, &settings.proc, &members);
-            let (places, mut failure) = match places(&settings, &members, locals) {
+            let (places, nowhere) = match places(&settings, &members, locals) {
                 Ok(places) => (places, None),
                 Err(why) => (Places::new(), Some(why)),
             };
             let mut samples = state.of_ended(&places, now);
+            let mut unread = Vec::new();
             for (name, place) in places {
                 let log =
                     place.and_then(|place| follow(&mut state.followed, &name, &place, &settings.rootfs, now));
@@ -91,18 +92,23 @@ impl Collector for Logs {
                         state.said.remove(&name);
                     }
                     Err(why) => {
-                        state.say(name, &why);
-                        failure = Some(why);
+                        state.say(&name, &why);
+                        unread.push((name, why));
                     }
                 }
             }
-            match failure {
-                Some(failure) if samples.is_empty() => Err(failure),
-                _ => Ok(Reading {
-                    samples,
-                    ..Reading::default()
-                }),
+            if samples.is_empty() {
+                let first = unread.into_iter().map(|(_, why)| why).next();
+                return match nowhere.or(first) {
+                    Some(failure) => Err(failure),
+                    None => Ok(Reading::default()),
+                };
             }
+            Ok(Reading {
+                samples,
+                lacking: lacking(&unread),
+                ..Reading::default()
+            })
         })
         .boxed()
     }
@@ -122,17 +128,45 @@ impl State {
         read.flatten().collect()
     }
 
-    /// Logs a failure once: beside the logs that can be read, nothing else tells of it.
-    fn say(&mut self, member: Arc<str>, why: &Failure) {
+    /// Logs a failure once.
+    fn say(&mut self, member: &Arc<str>, why: &Failure) {
         let why = match why {
             Failure::NotApplicable(why) | Failure::Nothing(why) => why.clone(),
             Failure::Failed(error) => format!("{}; {}", error.message, error.fix),
         };
-        if self.said.get(&member) != Some(&why) {
+        if self.said.get(member) != Some(&why) {
             tracing::warn!(%member, why, "the log of a member is not read");
-            self.said.insert(member, why);
+            self.said.insert(Arc::clone(member), why);
         }
     }
+}
+
+/// What is missing beside the logs that are read: each that is not, with its member and the reason.
+fn lacking(unread: &[(Arc<str>, Failure)]) -> Option<CollectError> {
+    let errors: Vec<CollectError> = unread
+        .iter()
+        .map(|(member, why)| match why {
+            Failure::Failed(error) => CollectError {
+                message: format!("the log of {member} is not read: {}", error.message),
+                ..error.clone()
+            },
+            // Where nothing is read this is no failure; beside logs that are read it is, for the rules take this member for quiet.
+            Failure::NotApplicable(why) | Failure::Nothing(why) => CollectError {
+                reason: Reason::Malformed,
+                message: why.clone(),
+                fix: String::new(),
+            },
+        })
+        .collect();
+    let first = errors.first()?;
+    let messages: Vec<&str> = errors.iter().map(|error| &*error.message).collect();
+    let fixes: BTreeSet<&str> = errors.iter().map(|error| &*error.fix).collect();
+    let fixes: Vec<&str> = fixes.into_iter().filter(|fix| !fix.is_empty()).collect();
+    Some(CollectError {
+        reason: first.reason,
+        message: messages.join("; "),
+        fix: fixes.join("; "),
+    })
 }
 
 /// Reads on in a member's log, wherever it is by now.

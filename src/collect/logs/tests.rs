@@ -394,3 +394,42 @@ async fn says_why_no_log_is_read() {
     let why = cycle(&mut (SPEC.build)(&settings), 0).await.unwrap_err();
     assert_eq!(why, "no member is called as in `logs`: etcd-7");
 }
+
+#[tokio::test]
+async fn a_log_that_cannot_be_read_is_missed_beside_those_that_can() {
+    let dir = tempfile::tempdir().unwrap();
+    let (there, missing) = (dir.path().join("a.log"), dir.path().join("b.log"));
+    append(&there, RAISED);
+    let places = [("etcd-0", &there), ("etcd-1", &missing)];
+    let mut collector = (SPEC.build)(&Settings {
+        logs: Which::Of(
+            places
+                .map(|(name, path)| (name.to_owned(), Place::File(path.clone())))
+                .into(),
+        ),
+        ..fixture::settings()
+    });
+    let reading = collector.collect(&fixture::subject()).await.unwrap();
+    assert!(
+        reading
+            .samples
+            .iter()
+            .all(|sample| sample.labels.get("member") == "etcd-0")
+    );
+    let lacking = reading.lacking.expect("etcd-1 is not counted as quiet");
+    let expected = format!(
+        "the log of etcd-1 is not read: could not open {}: ",
+        missing.display()
+    );
+    assert!(lacking.message.starts_with(&expected), "{lacking}");
+    // There again, nothing is missing.
+    append(&missing, RAISED);
+    let reading = collector.collect(&fixture::subject()).await.unwrap();
+    assert!(reading.lacking.is_none());
+    assert!(
+        reading
+            .samples
+            .iter()
+            .any(|sample| sample.labels.get("member") == "etcd-1")
+    );
+}

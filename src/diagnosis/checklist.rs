@@ -8,6 +8,9 @@ use crate::promql::{Options, Query, QueryValue, Source};
 /// How many kinds of messages the step about logs names, the most frequent first.
 const MOST_KINDS: usize = 4;
 
+/// The section of the guide by which the rules about disk space are known.
+const DISK_SPACE: &[&str] = &["Diagnostic Checklist: check disk space"];
+
 /// The metric by which the rules about logs are known.
 const LOGS: &str = "etcd_doctor_log_messages_total";
 
@@ -23,6 +26,11 @@ pub(super) fn answer(
 ) -> Vec<CheckItem> {
     let about = |categories| Topic {
         categories,
+        ..Topic::default()
+    };
+    // More is among the resources than disk space: files, memory, CPU, the clock.
+    let space = Topic {
+        guides: DISK_SPACE,
         ..Topic::default()
     };
     let step = |step, title, topic: Topic, read: &dyn Fn(&Sight<'_>) -> Result<String, String>| {
@@ -67,7 +75,7 @@ pub(super) fn answer(
             database_size(facts).map_err(str::to_owned)
         }),
         step(5, "etcd logs", logs_topic, &|sight| logs(sight, source, now)),
-        step(6, "disk space", about(&["resources"]), &|_| {
+        step(6, "disk space", space, &|_| {
             disk_space(source, now).map_err(str::to_owned)
         }),
         step(7, "disk I/O", about(&["disk"]), &|_| {
@@ -200,7 +208,10 @@ fn logs(sight: &Sight<'_>, source: &dyn Source, now: Timestamp) -> Result<String
         plural(lines as usize, "line"),
         plural(read as usize, "log")
     );
-    Ok(match kinds.len() {
+    let rest = sight
+        .partial
+        .map_or_else(String::new, |gap| format!("; {}", gap.reason));
+    let said = match kinds.len() {
         0 => format!("{logs}, no known message in the last 5 min"),
         all if all > MOST_KINDS => format!(
             "{logs}; in 5 min: {}, and {} other {}",
@@ -209,7 +220,8 @@ fn logs(sight: &Sight<'_>, source: &dyn Source, now: Timestamp) -> Result<String
             plural(all - MOST_KINDS, "kind")
         ),
         _ => format!("{logs}; in 5 min: {}", named.join(", ")),
-    })
+    };
+    Ok(said + &rest)
 }
 
 /// The whole numbers that `expr` gives by kind, the largest first. Equal ones stand in the order of their names: the

@@ -9,6 +9,19 @@ use crate::promql::{Matcher, Series};
 
 struct Nothing;
 
+/// Whatever is asked is 1.
+struct One;
+
+impl Source for One {
+    fn select(&self, _: &[Matcher], _: Timestamp, to: Timestamp) -> Vec<Series> {
+        let point = crate::promql::Point { time: to, value: 1.0 };
+        vec![Series {
+            labels: crate::model::Labels::empty(),
+            points: vec![point].into(),
+        }]
+    }
+}
+
 impl Source for Nothing {
     fn select(&self, _: &[Matcher], _: Timestamp, _: Timestamp) -> Vec<Series> {
         Vec::new()
@@ -89,6 +102,16 @@ fn the_step_about_logs_tells_what_they_said_or_why_they_are_not_read() {
     ]);
     let (_, detail) = of_logs(&said, vec![]);
     assert_eq!(detail, "9 lines of 1 log; in 5 min: apply slow 8, leader lost 2");
+    let other = Gap {
+        blind: false,
+        reason: "the log of b is not read: could not open b.log".to_owned(),
+        ..gap("security", true)
+    };
+    let (_, detail) = of_logs(&said, vec![other]);
+    assert!(
+        detail.ends_with("; the log of b is not read: could not open b.log"),
+        "{detail}"
+    );
 }
 
 /// Series by metric and kind, whose values lie 150 s apart, the last at time 0.
@@ -165,4 +188,25 @@ fn a_problem_counts_even_where_another_rule_is_blind() {
         first_three(&[down], &["availability"], &["availability"]),
         ["warn", "unknown", "warn"]
     );
+}
+
+#[test]
+fn the_step_about_disk_space_is_judged_by_the_rules_about_it_and_no_other_resource() {
+    let rules = [
+        Rule {
+            guide: "Diagnostic Checklist: check disk space",
+            ..Rule::of("space")
+        },
+        Rule::of("resources"),
+    ];
+    let of = |found: &str| {
+        let found = problem(found, Severity::Warning, "a");
+        let facts = ClusterFacts::default();
+        let items = with_judges(&rules, vec![], |judges| {
+            answer(&facts, &[found], judges, None, &One, Timestamp::from_millis(0))
+        });
+        items[5].status.as_str()
+    };
+    assert_eq!(of("A_space"), "warn");
+    assert_eq!(of("A_resources"), "pass", "such as memory");
 }

@@ -22,6 +22,7 @@ use crate::diagnosis::Status;
 use crate::model::Timestamp;
 use crate::render::{self, Report};
 use crate::rules::convention::check_convention;
+use crate::rules::rehearsal::check_templates;
 use crate::rules::{self, AlertingRule, Group, RuleSet, builtin};
 use crate::telemetry;
 
@@ -287,7 +288,7 @@ fn load_rule_file(path: &Path) -> Loaded {
     rules::load(&name, &text).map_err(|errors| errors.iter().map(ToString::to_string).collect())
 }
 
-/// What is to be said of each file, and whether all are good. The convention is checked over all files and the shipped
+/// What is to be said of each file, and whether all are good. Both checks look at all files and the shipped
 /// rules at once, since a rule may explain alerts of another file.
 fn judged(files: Vec<(String, Loaded)>) -> (String, bool) {
     let (mut groups, mut verdicts) = (Vec::new(), Vec::new());
@@ -307,7 +308,11 @@ fn judged(files: Vec<(String, Loaded)>) -> (String, bool) {
     let shipped = builtin::FILES.iter();
     groups.extend(shipped.flat_map(|(name, text)| rules::load(name, text).unwrap_or_default()));
     let mut beside = Vec::new();
-    for error in check_convention(&RuleSet::new(groups)) {
+    let rules = RuleSet::new(groups);
+    for error in check_convention(&rules)
+        .into_iter()
+        .chain(check_templates(&rules))
+    {
         match verdicts.iter_mut().find(|(name, ..)| *name == error.file) {
             Some((_, _, errors)) => errors.push(error.to_string()),
             // A shipped rule that one of the files makes part of a circle.

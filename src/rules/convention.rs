@@ -153,7 +153,7 @@ fn follows_convention(rule: &AlertingRule) -> bool {
     !rule.label("category").is_empty() || annotations.iter().any(|name| !rule.annotation(name).is_empty())
 }
 
-fn refusal(group: &Group, rule: &AlertingRule, message: String) -> RuleFileError {
+pub(super) fn refusal(group: &Group, rule: &AlertingRule, message: String) -> RuleFileError {
     let (line, column) = rule.position;
     RuleFileError {
         file: group.file.clone(),
@@ -212,7 +212,7 @@ pub(super) fn sample_evidence(rule: &AlertingRule) -> Vec<String> {
 }
 
 /// Plausible values of labels.
-const SAMPLES: [(&str, &str); 14] = [
+pub(super) const SAMPLES: [(&str, &str); 14] = [
     ("alarm", "NOSPACE"),
     ("cluster", "etcd"),
     ("collector", "status"),
@@ -230,7 +230,7 @@ const SAMPLES: [(&str, &str); 14] = [
 ];
 
 /// Every label that could occur, with a plausible value.
-fn plain_sample(rule: &AlertingRule) -> Labels {
+pub(super) fn plain_sample(rule: &AlertingRule) -> Labels {
     let used = labels_used(rule.templates())
         .into_iter()
         .map(|name| (name, "sample"));

@@ -6,6 +6,7 @@ pub mod convention;
 mod evaluator;
 mod file;
 mod record;
+pub mod rehearsal;
 mod state;
 mod template;
 mod unit;

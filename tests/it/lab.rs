@@ -60,10 +60,6 @@ struct Fault {
 
 /// What a fault is about, in the order of the table.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-#[allow(
-    dead_code,
-    reason = "a family is for the faults to come: one without any is no fault"
-)]
 enum Family {
     Quota,
     Election,
@@ -81,10 +77,6 @@ enum Family {
 
 /// How a fault is brought about.
 #[derive(Clone, Copy, Debug)]
-#[allow(
-    dead_code,
-    reason = "both are for what this kind of machine cannot bring about"
-)]
 enum ShownBy {
     /// Real servers, really broken.
     Real,

@@ -17,7 +17,12 @@ fired, *pending* and *firing* the seconds from the fault until then. *Mixin* is 
 that scraped the same members every 15 s in the same run: the seconds until its alert was pending, and when it can fire
 at the earliest, since it must stay pending for as long as its `for` says. *Beneath* stood beneath the cause as its
 symptoms; *beside* is what else was reported at that moment. *Remedy*: the commands of the report that are etcdctl's were
-typed in as they stood there, and the fault was gone after.
+typed in as they stood there, or else what was done in words, and the fault was gone after.
+
+What such a machine cannot bring about for real is marked in *what is done*, with the reason: *fixture* is a tree of files
+in the place of `/proc` and `/sys`, *fake* something that answers in the place of a real one. A remark on how a cluster is
+set up (severity info, category configuration or security) stands behind what is worse and beside other remarks: *ranked
+first* then says the rank of the expected one, too.
 ";
 
 const COLUMNS: &str = "\

@@ -56,8 +56,36 @@ impl<'a> Watch<'a> {
                 problems(diagnosis).first().is_some_and(is)
             })
             .await;
-        self.save_bundle().await;
+        self.keep(&found, alert, member).await;
+        found
+    }
+
+    /// Waits until this alert fires at any rank of the top, as a remark may that stands behind others.
+    pub(super) async fn remarked(&mut self, alert: &str, member: Option<&str>) -> Value {
+        let expected = match member {
+            Some(member) => format!("{alert}/{member}"),
+            None => alert.to_owned(),
+        };
+        self.row.expected.clone_from(&expected);
+        let is = |problem: &Value| problem["state"] == "firing" && is(problem, alert, member);
+        let found = self
+            .doctor
+            .diagnosis_when(&expected, LIMIT, |diagnosis| problems(diagnosis).iter().any(is))
+            .await;
+        self.keep(&found, alert, member).await;
         let problems = problems(&found);
+        let rank = problems.iter().position(is).map_or(0, |at| at + 1);
+        self.row.first = match rank {
+            1 => expected,
+            _ => format!("{} ({expected} is {rank} of {})", self.row.first, problems.len()),
+        };
+        found
+    }
+
+    /// Notes down a report in which an alert was found.
+    async fn keep(&mut self, found: &Value, alert: &str, member: Option<&str>) {
+        self.save_bundle().await;
+        let problems = problems(found);
         self.row.first = name(&problems[0]);
         self.row.beneath = problems[0]["explains"]
             .as_array()
@@ -80,7 +108,6 @@ impl<'a> Watch<'a> {
         if let Some((prometheus, alert)) = &self.prometheus {
             self.row.mixin = mixin::detection(prometheus, alert, self.broken).await;
         }
-        found
     }
 
     /// Keeps all that was seen so far where `LAB_BUNDLES` says, if it does: see `tests/it/replay.rs`.
@@ -102,10 +129,19 @@ impl<'a> Watch<'a> {
     /// Types every command of the first problem that etcdctl runs, as it stands there. Each must succeed.
     pub(super) async fn type_remedy(&mut self, cluster: &EtcdCluster) {
         let diagnosis = self.doctor.diagnosis().await;
+        self.type_in(cluster, problems(&diagnosis).first()).await;
+    }
+
+    /// The same of a problem that stands behind others.
+    pub(super) async fn type_remedy_of(&mut self, alert: &str, cluster: &EtcdCluster) {
+        let diagnosis = self.doctor.diagnosis().await;
         let problems = problems(&diagnosis);
-        let commands = problems
-            .first()
-            .and_then(|problem| problem["commands"].as_array());
+        let problem = problems.iter().find(|problem| is(problem, alert, None));
+        self.type_in(cluster, problem).await;
+    }
+
+    async fn type_in(&mut self, cluster: &EtcdCluster, problem: Option<&Value>) {
+        let commands = problem.and_then(|problem| problem["commands"].as_array());
         let commands: Vec<&str> = commands.into_iter().flatten().filter_map(Value::as_str).collect();
         let ours = commands.iter().filter(|command| command.contains("etcdctl "));
         let mut typed = 0;
@@ -120,6 +156,11 @@ impl<'a> Watch<'a> {
         );
     }
 
+    /// What the remedy says that no command of etcdctl does, and the test did: in words.
+    pub(super) fn mended_by(&mut self, how: &str) {
+        self.row.remedy = how.to_owned();
+    }
+
     /// Waits until an alert is neither pending nor firing any more, on any member.
     pub(super) async fn gone(&mut self, alert: &str) {
         self.doctor
@@ -129,7 +170,7 @@ impl<'a> Watch<'a> {
                     .any(|key| key_is(key, alert, None))
             })
             .await;
-        if self.row.remedy.starts_with("typed in") && !self.row.remedy.ends_with("gone") {
+        if !self.row.remedy.is_empty() && !self.row.remedy.ends_with("gone") {
             self.row.remedy += ", gone";
         }
     }
@@ -192,6 +233,19 @@ impl<'a> Watch<'a> {
                 beneath_first(diagnosis)
                     .iter()
                     .any(|problem| problem["state"] == "firing" && is(problem, alert, Some(member)))
+            })
+            .await;
+        self.row.beneath = beneath_first(&found).iter().map(shown).collect();
+    }
+
+    /// Waits until this alert fires beneath what is ranked first, whatever its member.
+    pub(super) async fn beneath(&mut self, alert: &str) {
+        let found = self
+            .doctor
+            .diagnosis_when(&format!("{alert} beneath"), LIMIT, |diagnosis| {
+                beneath_first(diagnosis)
+                    .iter()
+                    .any(|problem| problem["state"] == "firing" && is(problem, alert, None))
             })
             .await;
         self.row.beneath = beneath_first(&found).iter().map(shown).collect();

@@ -33,6 +33,14 @@ impl Cgroup {
         Self::new("cpu", pid, &[("cpu.shares", "2")])
     }
 
+    /// So many bytes of memory that it takes from now on. What it holds already is not counted, so that it goes on.
+    ///
+    /// # Errors
+    /// In words, where control groups may not be made here.
+    pub fn memory_limit(pid: u32, bytes: u64) -> Result<Self, String> {
+        Self::new("memory", pid, &[("memory.limit_in_bytes", &bytes.to_string())])
+    }
+
     /// So many writes a second to the device under a folder.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 use tokio::sync::SemaphorePermit;
 
-use super::{Authority, Identity, Network, Process, SlowDisk, Version, WriteLoad, http, wait_for};
+use super::{Authority, FullDisk, Identity, Network, Process, SlowDisk, Version, WriteLoad, http, wait_for};
 
 pub use start::Builder;
 use start::START_LIMIT;
@@ -20,10 +20,14 @@ struct Tls {
     authority: Authority,
     server: Identity,
     client: Identity,
+    /// Whether the members use it among themselves, too.
+    peers: bool,
 }
 
 struct Member {
     name: String,
+    /// What it runs: an upgrade is done one by one.
+    version: Version,
     client_port: u16,
     peer_port: u16,
     metrics_port: u16,
@@ -161,6 +165,22 @@ impl EtcdCluster {
         self.start_again(i, wrapper, &[]).await;
     }
 
+    /// Ends a member in good order and starts it again with another release.
+    pub async fn upgrade(&mut self, i: usize, version: Version) {
+        self.terminate(i).await;
+        self.members[i].version = version;
+        self.restart(i).await;
+    }
+
+    /// Starts a member that was killed with further flags, and does not wait for it: it may end at once.
+    pub fn launch_with(&mut self, i: usize, flags: &[&str]) {
+        let member = &mut self.members[i];
+        let mut args = member.args.clone();
+        args.extend(flags.iter().map(|flag| (*flag).to_owned()));
+        let program = member.version.program("etcd");
+        member.process = Some(Process::spawn(&member.name, &program, &args, &member.log));
+    }
+
     /// Starts a member with an empty data directory that was added anew under its old name and peer URL.
     pub async fn rejoin(&mut self, i: usize) {
         self.restart_with(i, &["--initial-cluster-state=existing"]).await;
@@ -200,7 +220,7 @@ impl EtcdCluster {
 
     async fn start_again(&mut self, i: usize, wrapper: &[&str], flags: &[&str]) {
         self.kill(i);
-        let etcd = self.version.program("etcd");
+        let etcd = self.members[i].version.program("etcd");
         let own = self.members[i].args.iter().cloned();
         let args = own.chain(flags.iter().map(|flag| (*flag).to_owned()));
         let (program, args): (PathBuf, Vec<String>) = match wrapper {
@@ -238,6 +258,27 @@ impl EtcdCluster {
     /// Slows every flush of a member to disk by `delay`, until the guard is dropped.
     pub async fn slow_disk(&self, i: usize, delay: Duration) -> SlowDisk {
         SlowDisk::on(self.pid(i), delay, &self.dir().join(format!("strace-{i}.log"))).await
+    }
+
+    /// Lets every write of a member to its database fail as on a full disk, until the guard is dropped.
+    pub async fn full_disk(&self, i: usize) -> FullDisk {
+        FullDisk::on(self.pid(i), &self.dir().join(format!("strace-{i}.log"))).await
+    }
+
+    /// Makes so many revisions, quickly.
+    pub async fn revisions(&self, count: usize) {
+        const AT_ONCE: usize = 16;
+        let client = WriteLoad::client(self.endpoints(), self.client_options()).await;
+        let write = async |lane: usize| {
+            let mut kv = client.kv_client();
+            for _ in 0..count.div_ceil(AT_ONCE) {
+                let key = format!("revision/{lane}");
+                kv.put(key, "value", None)
+                    .await
+                    .expect("a healthy cluster takes it");
+            }
+        };
+        futures::future::join_all((0..AT_ONCE).map(write)).await;
     }
 
     /// Puts keys through all members until the guard is dropped.
@@ -293,7 +334,7 @@ impl EtcdCluster {
 
     /// Where a member's peers reach it.
     pub fn peer_url(&self, i: usize) -> String {
-        format!("http://127.0.0.1:{}", self.members[i].peer_port)
+        format!("{}://127.0.0.1:{}", self.peer_scheme(), self.members[i].peer_port)
     }
 
     /// Waits for a leader other than `old`.
@@ -472,6 +513,13 @@ impl EtcdCluster {
             .process
             .as_ref()
             .unwrap_or_else(|| panic!("{} is down", member.name))
+    }
+
+    fn peer_scheme(&self) -> &'static str {
+        match &self.tls {
+            Some(tls) if tls.peers => "https",
+            _ => "http",
+        }
     }
 
     const fn scheme(&self) -> &'static str {

@@ -37,10 +37,41 @@ struct Fault {
     refused: bool,
     /// Grows when connections are to be reset.
     resets: u64,
+    /// By how many seconds a clock is behind that is asked for through here.
+    clock_behind: u32,
 }
 
 /// The fault of each direction, by who sends and who receives.
 type Faults = BTreeMap<(usize, usize), Fault>;
+
+/// Who dials and is no member, such as etcd-doctor; or a member that the kernel's table does not show in time.
+const OUTSIDE: usize = usize::MAX;
+
+/// The fault of a direction. From and to the outside nothing passes that does not pass between the member and one of its
+/// peers: it might be that peer.
+fn of(faults: &Faults, direction: (usize, usize)) -> Fault {
+    if direction.0 != OUTSIDE && direction.1 != OUTSIDE {
+        return faults.get(&direction).copied().unwrap_or_default();
+    }
+    let is = |(from, to): (usize, usize)| {
+        [(direction.0, from), (direction.1, to)]
+            .iter()
+            .all(|(side, of)| *side == OUTSIDE || side == of)
+    };
+    let concerned = faults.iter().filter(|(link, _)| is(**link));
+    let concerned: Vec<&Fault> = concerned.map(|(_, fault)| fault).collect();
+    Fault {
+        stalled: concerned.iter().any(|fault| fault.stalled),
+        refused: concerned.iter().any(|fault| fault.refused),
+        resets: concerned.iter().map(|fault| fault.resets).sum(),
+        clock_behind: concerned
+            .iter()
+            .map(|fault| fault.clock_behind)
+            .max()
+            .unwrap_or_default(),
+        ..Fault::default()
+    }
+}
 
 /// All links between the members of a cluster.
 pub struct Network {
@@ -113,6 +144,13 @@ impl Network {
     /// Only what `from` sends to `to`.
     pub fn one_way(&self, from: usize, to: usize) -> Links<'_> {
         self.links(|f, t| (f, t) == (from, to))
+    }
+
+    /// The clock of a member is behind by so many seconds for everybody who asks its peer port for the time, as its peers do
+    /// and etcd-doctor may.
+    pub fn clock_behind(&self, member: usize, seconds: u32) {
+        self.links(|from, _| from == member)
+            .change(|fault| fault.clock_behind = seconds);
     }
 
     fn links(&self, chosen: impl Fn(usize, usize) -> bool) -> Links<'_> {
@@ -216,16 +254,15 @@ impl Door {
             match dialled_by(from, &pids) {
                 Some(peer) => break peer,
                 None if looks < LOOKS => looks += 1,
-                // It has ended or closed the socket already. Whoever still wants something dials again.
-                None => return,
+                None => break OUTSIDE,
             }
             tokio::time::sleep(BETWEEN_LOOKS).await;
         };
         let (there, back) = ((peer, self.member), (self.member, peer));
         let refused = |faults: &Faults| {
             [there, back]
-                .iter()
-                .any(|direction| faults.get(direction).is_some_and(|fault| fault.refused))
+                .into_iter()
+                .any(|direction| of(faults, direction).refused)
         };
         if refused(&self.faults.borrow()) {
             let _ = dialler.set_zero_linger();

@@ -26,6 +26,7 @@ pub struct Builder {
     members: usize,
     flags: Vec<String>,
     server: Option<IssueServer>,
+    peers_encrypted: bool,
     proxied: bool,
     /// How many turns it waits for.
     turns: u32,
@@ -38,6 +39,7 @@ impl Builder {
             members: 3,
             flags: Vec::new(),
             server: None,
+            peers_encrypted: false,
             proxied: false,
             turns: 1,
         }
@@ -71,6 +73,12 @@ impl Builder {
         self
     }
 
+    /// TLS for clients as [`Self::tls`] has it, and the same between the members.
+    pub fn tls_everywhere(mut self) -> Self {
+        self.peers_encrypted = true;
+        self.tls()
+    }
+
     /// Members reach each other through [`EtcdCluster::network`], where links can be broken.
     pub fn proxied(mut self) -> Self {
         self.proxied = true;
@@ -98,7 +106,9 @@ impl Builder {
             .await
             .expect("it is never closed");
         let dir = tempfile::tempdir().unwrap();
-        let tls = self.server.map(|issue| certificates(&dir, issue));
+        let tls = self
+            .server
+            .map(|issue| certificates(&dir, issue, self.peers_encrypted));
         let mut cluster = EtcdCluster {
             version: self.version,
             members: Vec::new(),
@@ -119,7 +129,7 @@ impl Builder {
     }
 }
 
-fn certificates(dir: &TempDir, issue: IssueServer) -> Tls {
+fn certificates(dir: &TempDir, issue: IssueServer, peers: bool) -> Tls {
     let authority = Authority::new(dir.path(), "ca");
     let server = issue(&authority);
     let client = authority.issue("root", &[]);
@@ -127,6 +137,7 @@ fn certificates(dir: &TempDir, issue: IssueServer) -> Tls {
         authority,
         server,
         client,
+        peers,
     }
 }
 
@@ -152,7 +163,11 @@ impl EtcdCluster {
     /// Adds a member with a vote, or without one, that does not run yet.
     pub async fn add_member(&self, learner: bool) -> Added {
         let ports = self.ports(&ports::free(3));
-        let peer_url = format!("--peer-urls=http://127.0.0.1:{}", ports.advertised);
+        let peer_url = format!(
+            "--peer-urls={}://127.0.0.1:{}",
+            self.peer_scheme(),
+            ports.advertised
+        );
         let mut args = vec!["member", "add", "added", &peer_url, "-w", "json"];
         if learner {
             args.push("--learner");
@@ -198,9 +213,9 @@ impl EtcdCluster {
         let mut peers: Vec<_> = self
             .members
             .iter()
-            .map(|member| peer(&member.name, member.peer_port))
+            .map(|member| self.peer(&member.name, member.peer_port))
             .collect();
-        peers.push(peer(&name, added.ports.advertised));
+        peers.push(self.peer(&name, added.ports.advertised));
         self.spawn(&name, &added.ports, &peers.join(","), "existing", &[]);
         let i = self.members.len() - 1;
         wait_for(&format!("{name} to run"), START_LIMIT, async || {
@@ -217,7 +232,7 @@ impl EtcdCluster {
         let peers = names
             .iter()
             .zip(&ports)
-            .map(|(name, ports)| peer(name, ports.advertised));
+            .map(|(name, ports)| self.peer(name, ports.advertised));
         let peers = peers.collect::<Vec<_>>().join(",");
         for (name, ports) in names.iter().zip(&ports) {
             let _ = std::fs::remove_dir_all(self.dir.path().join(name));
@@ -262,14 +277,15 @@ impl EtcdCluster {
     fn spawn(&mut self, name: &str, ports: &Ports, peers: &str, state: &str, flags: &[String]) {
         let data = self.dir.path().join(name);
         let client = format!("{}://127.0.0.1:{}", self.scheme(), ports.client);
+        let peer_scheme = self.peer_scheme();
         let mut args = vec![
             format!("--name={name}"),
             format!("--data-dir={}", data.display()),
             format!("--listen-client-urls={client}"),
             format!("--advertise-client-urls={client}"),
-            format!("--listen-peer-urls=http://127.0.0.1:{}", ports.peer),
+            format!("--listen-peer-urls={peer_scheme}://127.0.0.1:{}", ports.peer),
             format!(
-                "--initial-advertise-peer-urls=http://127.0.0.1:{}",
+                "--initial-advertise-peer-urls={peer_scheme}://127.0.0.1:{}",
                 ports.advertised
             ),
             format!("--listen-metrics-urls=http://127.0.0.1:{}", ports.metrics),
@@ -284,6 +300,14 @@ impl EtcdCluster {
                 format!("--trusted-ca-file={}", tls.authority.ca().display()),
                 "--client-cert-auth".to_owned(),
             ]);
+            if tls.peers {
+                args.extend([
+                    format!("--peer-cert-file={}", tls.server.cert.display()),
+                    format!("--peer-key-file={}", tls.server.key.display()),
+                    format!("--peer-trusted-ca-file={}", tls.authority.ca().display()),
+                    "--peer-client-cert-auth".to_owned(),
+                ]);
+            }
         }
         args.extend_from_slice(flags);
         let log = self.dir.path().join(format!("{name}.log"));
@@ -293,6 +317,7 @@ impl EtcdCluster {
         }
         self.members.push(Member {
             name: name.to_owned(),
+            version: self.version,
             client_port: ports.client,
             peer_port: ports.advertised,
             metrics_port: ports.metrics,
@@ -301,8 +326,8 @@ impl EtcdCluster {
             process: Some(process),
         });
     }
-}
 
-fn peer(name: &str, port: u16) -> String {
-    format!("{name}=http://127.0.0.1:{port}")
+    fn peer(&self, name: &str, port: u16) -> String {
+        format!("{name}={}://127.0.0.1:{port}", self.peer_scheme())
+    }
 }

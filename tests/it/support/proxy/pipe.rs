@@ -8,7 +8,7 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-use super::{Fault, Faults};
+use super::{Fault, Faults, of};
 
 /// The bytes of a piece, and how many pieces are under way: a megabyte in all, as much as a kernel's buffers hold. Who
 /// sends more has to wait.
@@ -57,10 +57,6 @@ async fn reset(there: Direction, back: Direction, faults: &watch::Sender<Faults>
     }
 }
 
-fn of(faults: &Faults, direction: Direction) -> Fault {
-    faults.get(&direction).copied().unwrap_or_default()
-}
-
 /// One direction.
 struct Flow {
     from: OwnedReadHalf,
@@ -102,7 +98,8 @@ impl Flow {
                 let length = from.read(&mut buffer).await?;
                 // Its order is kept: a late piece holds up those behind it.
                 last = last.max(Instant::now() + lateness(of(&now.borrow(), direction)));
-                let piece = buffer[..length].to_vec();
+                let mut piece = buffer[..length].to_vec();
+                turn_back(&mut piece, of(&now.borrow(), direction).clock_behind);
                 if send.send((last, piece)).await.is_err() || length == 0 {
                     return Ok(());
                 }
@@ -142,4 +139,24 @@ fn lateness(fault: Fault) -> Duration {
         late += RETRANSMISSION * 2_u32.pow(again);
     }
     late
+}
+
+/// Where the answer to `/raft/probing` tells the time: `"Now":"2026-11-25T20:40:00…"`.
+const NOW: &[u8] = b"\"Now\":\"";
+const TIME_OF_DAY: std::ops::Range<usize> = NOW.len() + 11..NOW.len() + 19;
+
+/// Turns back the time in such an answer. At midnight it would be a day ahead.
+fn turn_back(piece: &mut [u8], seconds: u32) {
+    if seconds == 0 {
+        return;
+    }
+    let at = piece.windows(NOW.len()).position(|window| window == NOW);
+    let Some(time) = at.and_then(|at| piece[at..].get_mut(TIME_OF_DAY)) else {
+        return;
+    };
+    let two = |time: &[u8], at: usize| u32::from(time[at] - b'0') * 10 + u32::from(time[at + 1] - b'0');
+    let told = two(time, 0) * 3600 + two(time, 3) * 60 + two(time, 6);
+    let behind = (told + 86_400 - seconds) % 86_400;
+    let text = format!("{:02}:{:02}:{:02}", behind / 3600, behind / 60 % 60, behind % 60);
+    time.copy_from_slice(text.as_bytes());
 }

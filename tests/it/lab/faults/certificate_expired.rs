@@ -1,0 +1,36 @@
+//! The server certificate of one member has expired: its clients are told so, and etcd starts and says nothing.
+
+use std::time::SystemTime;
+
+use super::certificate_expiring::{DAY, flags, until};
+use crate::lab::{BOTH, Family, Fault, Lab, ShownBy};
+use crate::support::EtcdCluster;
+
+pub(in crate::lab) const FAULT: Fault = Fault {
+    name: "certificate-expired",
+    family: Family::Security,
+    about: "a member shows a certificate that expired an hour ago",
+    shown_by: ShownBy::Real,
+    versions: BOTH,
+    mixin: None,
+    run: |lab| Box::pin(run(lab)),
+};
+
+async fn run(lab: &mut Lab) {
+    let mut cluster = EtcdCluster::builder(lab.version).tls().start().await;
+    let leader = cluster.leader().await.expect("a healthy cluster has a leader");
+    let member = (leader + 1) % cluster.len();
+    let mut watch = lab.watch(&cluster).await;
+    let (authority, _) = cluster.tls().expect("it has TLS");
+    let identity = until(authority, "ended", SystemTime::now() - DAY / 24);
+    let [cert, key] = flags(&identity);
+    cluster.restart_with(member, &[&cert, &key]).await;
+    watch.broken();
+    let alert = "EtcdCertificateExpired";
+    watch.found(alert, Some(cluster.name(member))).await;
+    let (authority, _) = cluster.tls().expect("it has TLS");
+    until(authority, "ended", SystemTime::now() + 364 * DAY);
+    watch.mended_by("new files in the place of the old");
+    watch.gone(alert).await;
+    watch.gone("EtcdMemberDown").await;
+}

@@ -1,0 +1,34 @@
+//! Members without CPU lose their leader again and again, and log that the disk is slow.
+
+use crate::lab::{BOTH, Family, Fault, Lab, ShownBy};
+use crate::support::{Cgroup, EtcdCluster};
+
+pub(in crate::lab) const FAULT: Fault = Fault {
+    name: "elections-cpu",
+    family: Family::Election,
+    about: "a control group allows each member 2 % of a CPU, under write load",
+    shown_by: ShownBy::Real,
+    versions: BOTH,
+    mixin: None,
+    run: |lab| Box::pin(run(lab)),
+};
+
+async fn run(lab: &mut Lab) {
+    let cluster = EtcdCluster::builder(lab.version).alone().start().await;
+    let _load = cluster.write_load().await;
+    let mut watch = lab.watch(&cluster).await;
+    watch.cycles_more(2.0).await;
+    let mut limits = Vec::new();
+    for member in 0..cluster.len() {
+        match Cgroup::cpu_limit(cluster.pid(member), 0.02) {
+            Ok(group) => limits.push(group),
+            Err(why) => return watch.skipped(&why),
+        }
+    }
+    watch.broken();
+    watch.found("EtcdCpuThrottled", None).await;
+    watch.beneath("EtcdLeaderChanged").await;
+    watch.never_fired(&["EtcdSlowDiskCausesElections", "EtcdNetworkCausesElections"]);
+    drop(limits);
+    watch.gone("EtcdCpuThrottled").await;
+}

@@ -251,7 +251,8 @@ impl Door {
         let mut looks = 0;
         let peer = loop {
             let pids = self.pids.lock().expect("nobody panics holding it").clone();
-            match dialled_by(from, &pids) {
+            let look = tokio::task::spawn_blocking(move || dialled_by(from, &pids));
+            match look.await.unwrap_or(None) {
                 Some(peer) => break peer,
                 None if looks < LOOKS => looks += 1,
                 None => break OUTSIDE,
@@ -279,8 +280,7 @@ impl Door {
 
 /// The member whose process holds the socket with this local address.
 fn dialled_by(from: SocketAddr, pids: &[Option<u32>]) -> Option<usize> {
-    let table = procfs::net::tcp().expect("/proc/net/tcp can be read");
-    let inode = table.iter().find(|entry| entry.local_address == from)?.inode;
+    let inode = inode(from)?;
     pids.iter().position(|pid| {
         let fds = pid
             .and_then(|pid| procfs::process::Process::new(pid as i32).ok())
@@ -290,4 +290,16 @@ fn dialled_by(from: SocketAddr, pids: &[Option<u32>]) -> Option<usize> {
             .flatten()
             .any(|fd| matches!(fd.target, FDTarget::Socket(socket) if socket == inode))
     })
+}
+
+/// The inode of a socket by its local address. The table has thousands of rows where connections come and go, as those do by which
+/// members measure their round trips: only the row that is looked for is taken apart.
+fn inode(of: SocketAddr) -> Option<u64> {
+    let SocketAddr::V4(of) = of else { return None };
+    let address = u32::from_ne_bytes(of.ip().octets());
+    let table = std::fs::read_to_string("/proc/net/tcp").expect("it can be read");
+    let local = format!(": {address:08X}:{:04X} ", of.port());
+    let row = &table[table.find(&local)? + 2..];
+    // Both addresses, the state, the queues, the timer, retransmissions, the user, the timeout, the inode.
+    row.split_whitespace().nth(8)?.parse().ok()
 }

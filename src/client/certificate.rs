@@ -20,11 +20,11 @@ const FILE_LIMIT: u64 = 1 << 20;
 pub struct Validity {
     /// From when on all of them are; none where only an expiry is known.
     pub not_before: Option<i64>,
-    /// Until when all of them are: the earliest expiry.
-    pub not_after: i64,
+    /// Until when all of them are: the earliest expiry; none where only their beginning is known.
+    pub not_after: Option<i64>,
     /// Until when at least one of them is: the latest expiry. In a bundle of CAs an old one may have expired while the
     /// new one serves.
-    pub last_not_after: i64,
+    pub last_not_after: Option<i64>,
 }
 
 impl Validity {
@@ -32,8 +32,17 @@ impl Validity {
     pub(super) const fn until(not_after: i64) -> Self {
         Self {
             not_before: None,
-            not_after,
-            last_not_after: not_after,
+            not_after: Some(not_after),
+            last_not_after: Some(not_after),
+        }
+    }
+
+    /// Of a beginning of which nothing else is known.
+    pub(super) const fn from(not_before: i64) -> Self {
+        Self {
+            not_before: Some(not_before),
+            not_after: None,
+            last_not_after: None,
         }
     }
 
@@ -54,8 +63,8 @@ impl Validity {
             });
             all = Some(Self {
                 not_before: before.not_before.max(Some(begin)),
-                not_after: before.not_after.min(end),
-                last_not_after: before.last_not_after.max(end),
+                not_after: before.not_after.min(Some(end)),
+                last_not_after: before.last_not_after.max(Some(end)),
             });
         }
         all.ok_or_else(|| "holds no PEM certificate".to_owned())
@@ -162,13 +171,13 @@ mod tests {
         let one = of(&pem(2020, 2030)).unwrap();
         assert_eq!(
             (one.not_before, one.not_after, one.last_not_after),
-            (Some(1_577_836_800), 1_893_456_000, 1_893_456_000)
+            (Some(1_577_836_800), Some(1_893_456_000), Some(1_893_456_000))
         );
         let key = KeyPair::generate().unwrap().serialize_pem();
         let both = of(&(pem(2020, 2040) + &key + &pem(2021, 2030))).unwrap();
         assert_eq!(
             (both.not_before, both.not_after, both.last_not_after),
-            (Some(1_609_459_200), 1_893_456_000, 2_208_988_800)
+            (Some(1_609_459_200), Some(1_893_456_000), Some(2_208_988_800))
         );
     }
 

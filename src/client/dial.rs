@@ -22,7 +22,7 @@ use tower::Service;
 
 use super::certificate::Validity;
 use super::endpoint::{Address, Endpoint};
-use super::tls::{Alpn, Asked, TlsFiles, expiry, tls_failure};
+use super::tls::{Alpn, Asked, TlsFiles, date_of_refusal, tls_failure};
 use crate::model::{CollectError, Reason};
 
 /// Makes connections to one endpoint. HTTP clients call it as their connector.
@@ -181,7 +181,7 @@ impl Dialer {
             let started = Instant::now();
             let handshake = timeout_at(deadline, connector.connect(name, wire.socket)).await;
             let failure = |error: io::Error| {
-                if let Some(validity) = expiry(&error) {
+                if let Some(validity) = date_of_refusal(&error) {
                     self.trail.show(Some(Shown {
                         at: Instant::now(),
                         validity: Ok(validity),

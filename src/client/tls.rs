@@ -328,11 +328,14 @@ impl ServerCertVerifier for AcceptAny {
     }
 }
 
-/// The expiry of a certificate that was refused for it.
-pub(super) fn expiry(error: &io::Error) -> Option<Validity> {
+/// The date for which a certificate was refused: its expiry, or its beginning.
+pub(super) fn date_of_refusal(error: &io::Error) -> Option<Validity> {
     match rustls_error(error)? {
         rustls::Error::InvalidCertificate(CertificateError::ExpiredContext { not_after, .. }) => {
             i64::try_from(not_after.as_secs()).ok().map(Validity::until)
+        }
+        rustls::Error::InvalidCertificate(CertificateError::NotValidYetContext { not_before, .. }) => {
+            i64::try_from(not_before.as_secs()).ok().map(Validity::from)
         }
         _ => None,
     }

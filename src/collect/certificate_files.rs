@@ -68,7 +68,9 @@ fn read(locals: &[Local]) -> Result<Reading, Failure> {
             reading.lacking = reading.lacking.or_else(|| Some(unknown_settings(local, error)));
         }
         for (setting, used_for) in FILES {
-            let Some(path) = local.process.settings.get(setting) else {
+            // An empty flag is as good as none, to etcd too.
+            let path = local.process.settings.get(setting);
+            let Some(path) = path.filter(|path| !path.is_empty()) else {
                 continue;
             };
             named += 1;
@@ -151,7 +153,7 @@ mod tests {
         let proc = tempfile::tempdir().unwrap();
         let pki = process(
             proc.path(),
-            "--peer-cert-file /pki/peer.crt --trusted-ca-file=/pki/missing.crt",
+            "--peer-cert-file /pki/peer.crt --trusted-ca-file=/pki/missing.crt --cert-file=",
         );
         let key = rcgen::KeyPair::generate().unwrap();
         let mut params = rcgen::CertificateParams::new(vec![]).unwrap();
@@ -164,7 +166,7 @@ mod tests {
             .iter()
             .map(|read| (read.member.as_deref(), read.used_for, read.validity.not_after))
             .collect();
-        assert_eq!(read, [(Some("a"), "peer", 1_893_456_000)]);
+        assert_eq!(read, [(Some("a"), "peer", Some(1_893_456_000))]);
         let lacking = reading.lacking.expect("the missing file is said");
         assert!(
             lacking

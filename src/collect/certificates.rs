@@ -109,11 +109,12 @@ impl Certificates {
 
 fn patience(shown: &Shown, now: Timestamp) -> Duration {
     let near_the_end = |validity: &Validity| {
-        let left = validity.not_after as f64 - now.seconds();
-        let life = validity
-            .not_before
-            .map(|begin| validity.not_after as f64 - begin as f64);
-        life.is_none_or(|life| left * 3.0 < life)
+        // Of one that was refused only one end is known: it is about to be replaced.
+        let (Some(begin), Some(end)) = (validity.not_before, validity.not_after) else {
+            return true;
+        };
+        let (begin, end) = (begin as f64, end as f64);
+        begin > now.seconds() || (end - now.seconds()) * 3.0 < end - begin
     };
     match &shown.validity {
         Ok(validity) if !near_the_end(validity) => LOOK_AGAIN,
@@ -125,7 +126,7 @@ fn patience(shown: &Shown, now: Timestamp) -> Duration {
 mod tests {
     use super::*;
 
-    fn shown(validity: Result<(Option<i64>, i64), String>) -> Shown {
+    fn shown(validity: Result<(Option<i64>, Option<i64>), String>) -> Shown {
         Shown {
             at: Instant::now(),
             validity: validity.map(|(not_before, not_after)| Validity {
@@ -141,11 +142,13 @@ mod tests {
     fn a_certificate_is_looked_at_more_often_in_the_last_third_of_its_life() {
         let now = Timestamp::from_millis(1_000_000);
         for (validity, expected) in [
-            (Ok((Some(0), 2000)), LOOK_AGAIN),
-            (Ok((Some(0), 1600)), LOOK_AGAIN),
-            (Ok((Some(0), 1400)), LOOK_AGAIN_NEAR_THE_END),
-            (Ok((Some(0), 900)), LOOK_AGAIN_NEAR_THE_END),
-            (Ok((None, 900)), LOOK_AGAIN_NEAR_THE_END),
+            (Ok((Some(0), Some(2000))), LOOK_AGAIN),
+            (Ok((Some(0), Some(1600))), LOOK_AGAIN),
+            (Ok((Some(0), Some(1400))), LOOK_AGAIN_NEAR_THE_END),
+            (Ok((Some(0), Some(900))), LOOK_AGAIN_NEAR_THE_END),
+            (Ok((None, Some(900))), LOOK_AGAIN_NEAR_THE_END),
+            (Ok((Some(1100), Some(9000))), LOOK_AGAIN_NEAR_THE_END),
+            (Ok((Some(1100), None)), LOOK_AGAIN_NEAR_THE_END),
             (Err("no certificate".to_owned()), LOOK_AGAIN_NEAR_THE_END),
         ] {
             assert_eq!(patience(&shown(validity.clone()), now), expected, "{validity:?}");

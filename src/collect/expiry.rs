@@ -14,7 +14,7 @@ static NOT_AFTER: Desc = Desc::gauge(
     "etcd_doctor_certificate_not_after_timestamp_seconds",
     SECONDS,
     "When the certificate expires, in seconds since the epoch; where there are several in a file or a handshake, the first \
-     of them; absent without TLS.",
+     of them; absent without TLS, and when a handshake failed because one is not valid yet.",
 )
 .labels(LABELS)
 .sparse();
@@ -28,7 +28,7 @@ static NOT_BEFORE: Desc = Desc::gauge(
 static LAST: Desc = Desc::gauge(
     "etcd_doctor_certificate_last_not_after_timestamp_seconds",
     SECONDS,
-    "When the last of them expires: a bundle of CAs serves as long as one of them is valid; absent without TLS.",
+    "When the last of them expires: a bundle of CAs serves as long as one of them is valid; absent as the first is.",
 )
 .labels(LABELS)
 .sparse();
@@ -61,9 +61,9 @@ pub(super) fn samples(reading: &CertificateReading) -> Vec<Sample> {
         last_not_after,
     } = reading.validity;
     let dates = [
-        (&NOT_AFTER, Some(not_after)),
+        (&NOT_AFTER, not_after),
         (&NOT_BEFORE, not_before),
-        (&LAST, Some(last_not_after)),
+        (&LAST, last_not_after),
     ];
     dates
         .into_iter()

@@ -88,7 +88,7 @@ mod tests {
             .iter()
             .map(|certificate| (certificate.used_for, certificate.validity.not_after))
             .collect();
-        assert_eq!(read, [("ca", 1_893_456_000)]);
+        assert_eq!(read, [("ca", Some(1_893_456_000))]);
     }
 
     #[tokio::test]

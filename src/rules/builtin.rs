@@ -55,6 +55,7 @@ pub const RUNBOOKS: &[(&str, &str)] = runbooks![
     "EtcdBrokeOff",
     "EtcdCertificateExpired",
     "EtcdCertificateExpiresSoon",
+    "EtcdCertificateNotYetValid",
     "EtcdClientCertificatesNotRequired",
     "EtcdClientConnectionsRejected",
     "EtcdClientListenerFull",

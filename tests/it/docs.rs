@@ -75,7 +75,7 @@ const SECTIONS: &[(&str, &str)] = &[
         "certificates",
         "From the TLS handshakes of etcd-doctor's connections to each member that serves TLS. Connections are kept, and etcd \
          shows a renewed certificate only to new ones: so one that only asks for `/version` is made once an hour, and once \
-         a minute in the last third of a certificate's life.",
+         a minute in the last third of a certificate's life, and before it has begun.",
     ),
     (
         "backups",
@@ -120,7 +120,8 @@ const SECTIONS: &[(&str, &str)] = &[
         "From what each member shows in a handshake (source is handshake, use is server), from the files that the flags of \
          members on this host name (source is file; use is server, peer, client_ca, peer_ca, gateway for `--client-cert-file`, \
          peer_client for `--peer-client-cert-file`), and from etcd-doctor's own files for the cluster (source is own, without a \
-         member; use is client for `tls.cert_file`, ca for `tls.ca_file`). Keys are never read.",
+         member; use is client for `tls.cert_file`, ca for `tls.ca_file`). What a member shows its peers is seen in its files \
+         only, so on its host. Keys are never read.",
     ),
     (
         "settings",

@@ -8,6 +8,7 @@ mod backup_old;
 mod backup_shrinking;
 mod certificate_expired;
 mod certificate_expiring;
+mod certificate_not_yet_valid;
 mod client_certificates_not_required;
 mod client_listener_full;
 mod clients_rejected;
@@ -32,6 +33,7 @@ mod even_voters;
 mod foreign_endpoint;
 mod foreign_member;
 mod healthy;
+mod healthy_compared;
 mod inodes;
 mod io_throttled;
 mod large_reads;
@@ -59,6 +61,7 @@ mod own_certificate_expiring;
 mod own_stall;
 mod peer_certificate_expired;
 mod peer_certificate_expiring;
+mod peer_certificate_not_yet_valid;
 mod proposals_piling_up;
 mod quorum_lost;
 mod quota_above_advised;
@@ -168,8 +171,10 @@ pub(super) const FAULTS: &[Fault] = &[
     client_certificates_not_required::FAULT,
     certificate_expired::FAULT,
     certificate_expiring::FAULT,
+    certificate_not_yet_valid::FAULT,
     peer_certificate_expired::FAULT,
     peer_certificate_expiring::FAULT,
+    peer_certificate_not_yet_valid::FAULT,
     own_certificate_expired::FAULT,
     own_certificate_expiring::FAULT,
     clients_rejected::FAULT,
@@ -197,5 +202,6 @@ pub(super) const FAULTS: &[Fault] = &[
     learner_promoted::FAULT,
     leader_killed::FAULT,
     healthy::FAULT,
+    healthy_compared::FAULT,
     rolling_restart::FAULT,
 ];

@@ -6,7 +6,7 @@ use crate::support::{Cgroup, EtcdCluster};
 pub(in crate::lab) const FAULT: Fault = Fault {
     name: "elections-cpu",
     family: Family::Election,
-    about: "a control group allows each member 2 % of a CPU, under write load",
+    about: "a control group allows each member 1 % of a CPU, under write load",
     shown_by: ShownBy::Real,
     versions: BOTH,
     mixin: None,
@@ -20,7 +20,7 @@ async fn run(lab: &mut Lab) {
     watch.cycles_more(2.0).await;
     let mut limits = Vec::new();
     for member in 0..cluster.len() {
-        match Cgroup::cpu_limit(cluster.pid(member), 0.02) {
+        match Cgroup::cpu_limit(cluster.pid(member), 0.01) {
             Ok(group) => limits.push(group),
             Err(why) => return watch.skipped(&why),
         }

@@ -8,7 +8,7 @@ use crate::support::{Busy, EtcdCluster, FakeHost, QUIET};
 pub(in crate::lab) const FAULT: Fault = Fault {
     name: "slow-device",
     family: Family::SlowOperations,
-    about: "each fsync of the leader takes 80 ms longer, and the disk under its data takes as long for a flush, under write load",
+    about: "each fsync of the leader takes 30 ms longer, and the disk under its data takes as long for a flush, under write load",
     shown_by: ShownBy::Fixture("a device cannot be made slow; what etcd waits for is real"),
     versions: BOTH,
     mixin: None,
@@ -24,12 +24,12 @@ async fn run(lab: &mut Lab) {
         .watch_with(&cluster, |config| config["paths"] = host.paths())
         .await;
     watch.cycles_more(2.0).await;
-    let each = Duration::from_millis(80);
+    let each = Duration::from_millis(30);
     let slow = cluster.slow_disk(leader, each).await;
     host.disk(
         leader,
         Busy {
-            operations: 12.0,
+            operations: 30.0,
             each,
             utilization: 0.95,
             ..QUIET

@@ -8,6 +8,7 @@ use std::time::Duration;
 use etcd_doctor::rules::builtin;
 use serde_json::Value;
 
+use crate::support::alerts::{Alert, agreement, texts};
 use crate::support::{Doctor, EtcdCluster, Prometheus, Version, get, wait_for};
 
 /// Past the longest `for` and `keep_firing_for` of what is looked at, on a busy machine.
@@ -22,9 +23,6 @@ const SHOWN: [&str; 6] = [
     "runbook_url",
     "guide",
 ];
-
-/// An alert that fires: its labels, and what is said of it.
-type Alert = (BTreeMap<String, String>, BTreeMap<String, String>);
 
 #[tokio::test]
 async fn a_real_prometheus_fires_the_same_alerts_in_the_same_words() {
@@ -110,24 +108,7 @@ async fn agree(doctor: &Doctor, prometheus: &Prometheus, when: &str, with: &[&st
     wait_for(&format!("both to say the same when {when}"), LIMIT, async || {
         let theirs = of_prometheus(prometheus).await?;
         let ours = of_doctor(doctor).await;
-        let names: BTreeSet<&str> = ours.iter().map(|(labels, _)| &*labels["alertname"]).collect();
-        let complete = with.iter().all(|alert| names.contains(alert))
-            && !without.iter().any(|alert| names.contains(alert));
-        if ours == theirs && complete {
-            return Ok(());
-        }
-        let only = |these: &BTreeSet<Alert>, those: &BTreeSet<Alert>| {
-            these
-                .difference(those)
-                .map(|alert| format!("{alert:#?}"))
-                .collect::<Vec<_>>()
-                .join("\n")
-        };
-        Err(format!(
-            "etcd-doctor fires {names:?}\nonly etcd-doctor: {}\nonly Prometheus: {}",
-            only(&ours, &theirs),
-            only(&theirs, &ours)
-        ))
+        agreement(&ours, &theirs, with, without)
     })
     .await;
 }
@@ -173,13 +154,6 @@ async fn of_doctor(doctor: &Doctor) -> BTreeSet<Alert> {
     let mut found = BTreeSet::new();
     collect(&doctor.diagnosis().await["clusters"][0]["problems"], &mut found);
     found
-}
-
-fn texts(object: &Value) -> BTreeMap<String, String> {
-    let pairs = object.as_object().into_iter().flatten();
-    pairs
-        .map(|(name, value)| (name.clone(), value.as_str().unwrap_or_default().to_owned()))
-        .collect()
 }
 
 /// The annotations that a diagnosis shows, as it shows them: without blanks around.

@@ -2,7 +2,7 @@
 //! evaluate the shipped rules and, where it is present, etcd's own mixin; through every fault they come to the same
 //! alerts.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -11,6 +11,7 @@ use etcd_doctor::rules::builtin;
 use regex::Regex;
 use serde_json::{Value, json};
 
+use crate::support::alerts::{Alert, agreement, texts};
 use crate::support::{Doctor, EtcdCluster, Prometheus, Version, escape, get, wait_for};
 
 /// Beyond the windows of the rates that have to fill and to empty, on a busy machine.
@@ -21,9 +22,6 @@ const INTERVAL: &str = "2s";
 
 /// To each member, once the quota is full.
 const REFUSED_WRITES: usize = 60;
-
-/// An alert that fires: its labels and annotations.
-type Alert = (BTreeMap<String, String>, BTreeMap<String, String>);
 
 /// A rule's `for`, which in the copies for this test is shortened.
 static HOLD: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"(?m)^( *)(for|keep_firing_for): .*$").unwrap());
@@ -165,29 +163,13 @@ struct Pair {
 impl Pair {
     /// Waits until both fire the same, with these among them and without those.
     async fn agree(&self, when: &str, with: &[&str], without: &[&str]) {
+        // The mixin's names begin with a small letter.
+        let loaded = |name: &str| self.mixin || name.starts_with('E');
+        let with: Vec<&str> = with.iter().copied().filter(|name| loaded(name)).collect();
         wait_for(&format!("both to say the same when {when}"), LIMIT, async || {
             let ours = firing(&self.doctor.url()).await?;
             let theirs = firing(&self.prometheus.url()).await?;
-            let names: BTreeSet<&str> = ours.iter().map(|(labels, _)| &*labels["alertname"]).collect();
-            // The mixin's names begin with a small letter.
-            let present = |name: &&&str| self.mixin || name.starts_with('E');
-            let complete = with.iter().filter(present).all(|name| names.contains(name))
-                && !without.iter().any(|name| names.contains(name));
-            if complete && ours == theirs {
-                return Ok(());
-            }
-            let only = |these: &BTreeSet<Alert>, those: &BTreeSet<Alert>| {
-                these
-                    .difference(those)
-                    .map(|alert| format!("{alert:?}"))
-                    .collect::<Vec<_>>()
-                    .join("\n")
-            };
-            Err(format!(
-                "etcd-doctor fires {names:?}\nonly etcd-doctor: {}\nonly Prometheus: {}",
-                only(&ours, &theirs),
-                only(&theirs, &ours)
-            ))
+            agreement(&ours, &theirs, &with, without)
         })
         .await;
         eprintln!("both agree when {when}");
@@ -238,13 +220,6 @@ async fn firing(url: &str) -> Result<BTreeSet<Alert>, String> {
         (texts(&alert["labels"]), annotations.collect())
     });
     Ok(shown.collect())
-}
-
-fn texts(object: &Value) -> BTreeMap<String, String> {
-    let pairs = object.as_object().into_iter().flatten();
-    pairs
-        .map(|(name, value)| (name.clone(), value.as_str().unwrap_or_default().to_owned()))
-        .collect()
 }
 
 /// Copies of the rule files in which nothing has to hold for long.

@@ -5,6 +5,7 @@
 // A helper is written for the tests to come: one that no test uses today is no fault.
 #![allow(dead_code, unused_imports)]
 
+pub mod alerts;
 mod cgroup;
 mod disk;
 mod doctor;

@@ -310,8 +310,19 @@ pub fn load_rules(config: &Config) -> anyhow::Result<Rules> {
 pub fn rules_of(texts: Vec<(String, String)>) -> anyhow::Result<Rules> {
     let (mut groups, mut errors) = (Vec::new(), Vec::new());
     let tool = tool(&texts);
-    for (name, text) in &texts {
-        match rules::load(name, text) {
+    // Each file on a thread of its own: reading the shipped ones takes a one-shot diagnosis as long as asking a cluster.
+    let loaded: Vec<_> = std::thread::scope(|scope| {
+        let threads: Vec<_> = texts
+            .iter()
+            .map(|(name, text)| scope.spawn(|| rules::load(name, text)))
+            .collect();
+        let ended = threads.into_iter().map(std::thread::ScopedJoinHandle::join);
+        ended
+            .map(|outcome| outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect()
+    });
+    for outcome in loaded {
+        match outcome {
             Ok(loaded) => groups.extend(loaded),
             Err(refused) => errors.extend(refused),
         }

@@ -268,7 +268,7 @@ fn duration_length(text: &str) -> usize {
 }
 
 /// How long the number at the start is, 0 for none: decimal or hexadecimal, with underscores between digits.
-fn number_length(text: &str) -> usize {
+pub(super) fn number_length(text: &str) -> usize {
     let run = |from: usize, digit: fn(&char) -> bool| {
         let run = text[from..].chars().take_while(|c| digit(c) || *c == '_');
         from + run.count()

@@ -1,7 +1,14 @@
 //! What numbers and strings in an expression stand for.
 
-/// The value of a number: decimal, hexadecimal or, as Go has it, octal after a leading zero.
-pub(super) fn number(written: &str) -> Option<f64> {
+use super::lex::number_length;
+
+/// The value of a number: decimal, hexadecimal or, as Go has it, octal after a leading zero; with single underscores
+/// between digits. None for anything else, and for what is out of range.
+pub fn number(written: &str) -> Option<f64> {
+    let begins = written.starts_with(|c: char| c.is_ascii_digit() || c == '.');
+    if !begins || number_length(written) < written.len() {
+        return None;
+    }
     let digits = written.replace('_', "");
     if let Some(hexadecimal) = digits.strip_prefix("0x").or_else(|| digits.strip_prefix("0X")) {
         return i64::from_str_radix(hexadecimal, 16)

@@ -37,10 +37,10 @@ mod select;
 mod types;
 mod value;
 
-pub use literal::quote;
+pub use literal::{number, quote};
 pub use matcher::{MatchOp, Matcher};
 pub use number::{format_bound, format_exponential, format_general};
-pub use parse::{MAX_PATTERNS, series_labels};
+pub use parse::{MAX_PATTERNS, made_up_series, series_labels};
 pub use patience::{Patience, Patient};
 pub use regex::{expand, unanchored};
 pub use value::{Element, Point, Points, QueryValue, Series, window};

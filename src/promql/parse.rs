@@ -59,6 +59,33 @@ pub fn series_labels(text: &str) -> Result<Labels, ParseError> {
     parser.series().map_err(|fault| fault.placed(text))
 }
 
+/// Reads a series that a unit test makes up, as [`series_labels`]: Prometheus reads it as the beginning of a line, and no
+/// comment or line's end can stand in it, nor a space between name and braces.
+///
+/// # Errors
+/// As for an expression, and for a series without labels.
+pub fn made_up_series(text: &str) -> Result<Labels, ParseError> {
+    let refuse = |at: usize, message: &str| Err(Fault::new(at, message).placed(text));
+    if let Some(at) = text.find('\n') {
+        return refuse(at, "a series stands on one line");
+    }
+    let labels = series_labels(text)?;
+    let tokens = tokens(text);
+    let ends = tokens.iter().map(|token| token.at + token.text.len());
+    for (end, next) in std::iter::once(0).chain(ends).zip(&tokens) {
+        if text[end..next.at].contains('#') {
+            return refuse(end, "a series has no comment");
+        }
+    }
+    match &tokens[..] {
+        [name, brace, ..] if brace.text == "{" && name.at + name.text.len() < brace.at => {
+            refuse(brace.at, "unexpected space before \"{\"")
+        }
+        _ if labels.iter().next().is_none() => refuse(0, "a series needs a label"),
+        _ => Ok(labels),
+    }
+}
+
 /// What is wrong, and at which byte.
 struct Fault {
     at: usize,
@@ -383,10 +410,15 @@ fn special_number(token: &Token<'_>) -> Option<f64> {
     }
 }
 
+/// Whether a word cannot be a metric's name.
+fn is_reserved(word: &str) -> bool {
+    RESERVED.iter().any(|known| word.eq_ignore_ascii_case(known))
+}
+
 /// Whether a word cannot be a function's name.
 fn is_keyword(word: &str) -> bool {
     let is = |known: &&str| word.eq_ignore_ascii_case(known);
-    KEYWORDS.iter().any(is) || RESERVED.iter().any(is) || ["start", "end"].iter().any(is)
+    KEYWORDS.iter().any(is) || is_reserved(word) || ["start", "end"].iter().any(is)
 }
 
 /// A word as Prometheus' messages name it.

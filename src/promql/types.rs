@@ -123,10 +123,12 @@ const LABEL_JOIN: Signature = Signature {
     returns: Vector,
 };
 
-/// Functions that Prometheus 3.5 has only behind a feature flag.
+/// Functions and aggregations that Prometheus 3.5 has only behind a feature flag.
 const EXPERIMENTAL: &[&str] = &[
     "double_exponential_smoothing",
     "info",
+    "limit_ratio",
+    "limitk",
     "mad_over_time",
     "sort_by_label",
     "sort_by_label_desc",
@@ -144,6 +146,11 @@ const NATIVE: &[&str] = &[
     "histogram_sum",
 ];
 
+/// Whether a function or an aggregation is experimental in Prometheus.
+pub(super) fn is_experimental(name: &str) -> bool {
+    EXPERIMENTAL.iter().any(|known| name.eq_ignore_ascii_case(known))
+}
+
 /// The function of this name.
 ///
 /// # Errors
@@ -153,7 +160,7 @@ pub(super) fn signature(name: &str) -> Result<&'static Signature, std::string::S
     if let Some(signature) = known.find(|signature| signature.name == name) {
         return Ok(signature);
     }
-    Err(if EXPERIMENTAL.contains(&name) {
+    Err(if is_experimental(name) {
         format!("function {name:?} is not enabled: it is experimental in Prometheus 3.5")
     } else if NATIVE.contains(&name) {
         format!("function {name:?} is for native histograms, which are not supported")

@@ -245,8 +245,19 @@ fn owned<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> BTreeMap<String
 
 /// `{a="b", c="d"}`
 fn braced<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> String {
+    let is_plain = |name: &str| {
+        !name.starts_with(|c: char| c.is_ascii_digit())
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+    };
+    let shown = |name: &str| {
+        if is_plain(name) {
+            name.to_owned()
+        } else {
+            quote(name)
+        }
+    };
     let pairs: Vec<String> = pairs
-        .map(|(name, value)| format!("{name}={}", quote(value)))
+        .map(|(name, value)| format!("{}={}", shown(name), quote(value)))
         .collect();
     format!("{{{}}}", pairs.join(", "))
 }

@@ -2,7 +2,7 @@
 //! give the same texts, and unit tests of rules the same verdicts.
 //!
 //! The cases are in `tests/promtool/`: expressions, one a line (`\n` is a line's end); rule files, with `====` between;
-//! templates, one a line.
+//! templates, one a line; series with their values, `series|values`, one a line.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -159,6 +159,42 @@ fn rule_files_are_refused_and_accepted_as_by_promtool() {
                 accepted_here.contains(&at),
                 good,
                 "etcd-doctor has another opinion of:\n{text}"
+            );
+        }
+    }
+}
+
+#[test]
+fn made_up_series_are_refused_and_accepted_as_by_promtool() {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, good) in [("good-series.txt", true), ("bad-series.txt", false)] {
+        let lines = cases(name, "\n");
+        assert!(lines.len() >= 15, "{name} has lost cases");
+        for line in &lines {
+            let text = ["\\n", "\\t", "\\r"]
+                .iter()
+                .zip(["\n", "\t", "\r"])
+                .fold(line.clone(), |text, (written, meant)| {
+                    text.replace(written, meant)
+                });
+            let (series, values) = text.split_once('|').unwrap();
+            let file = dir.path().join("tests.yaml");
+            let (series, values) = (quoted(series), quoted(values));
+            fs::write(
+                &file,
+                format!("tests: [{{input_series: [{{series: {series}, values: {values}}}]}}]"),
+            )
+            .unwrap();
+            let [theirs, ours] = verdicts(&file);
+            assert_eq!(
+                theirs.0, good,
+                "promtool has another opinion of {line}: {:?}",
+                theirs.1
+            );
+            assert_eq!(
+                ours.0, good,
+                "etcd-doctor has another opinion of {line}: {:?}",
+                ours.1
             );
         }
     }

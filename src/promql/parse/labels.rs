@@ -1,6 +1,6 @@
 //! Labels: the conditions of a selector, and the lists of `by`, `on` and the like.
 
-use super::{Fault, Parsed, Parser, special_number};
+use super::{Fault, Parsed, Parser, is_reserved, special_number};
 use crate::model::{Labels, METRIC_NAME};
 use crate::promql::ast::{Expr, Grouping, Place, VectorSelector};
 use crate::promql::lex::Kind;
@@ -91,26 +91,39 @@ impl Parser<'_> {
         const CONTEXT: &str = "label set";
         let token = self.peek().clone();
         let mut pairs = Vec::new();
-        if matches!(token.kind, Kind::Word | Kind::MetricName) {
+        let named = matches!(token.kind, Kind::Word | Kind::MetricName);
+        if named {
+            if is_reserved(token.text) || special_number(&token).is_some() {
+                return Err(self.unexpected("", ""));
+            }
             self.advance();
             pairs.push((METRIC_NAME.to_owned(), token.text.to_owned()));
         }
         if self.take_symbol("{") {
             while !self.take_symbol("}") {
-                let label = match self.peek().kind {
+                let token = self.peek().clone();
+                let label = match token.kind {
                     Kind::Label => self.advance().text.to_owned(),
                     Kind::String => self.string()?,
                     _ => return Err(self.unexpected(CONTEXT, "identifier or \"}\"")),
                 };
-                if self.take_symbol("=") {
-                    if self.peek().kind != Kind::String {
-                        return Err(self.unexpected(CONTEXT, "string"));
-                    }
-                    pairs.push((label, self.string()?));
-                } else if self.is_symbol(",") || self.is_symbol("}") {
-                    pairs.push((METRIC_NAME.to_owned(), label));
-                } else {
+                let alone = self.is_symbol(",") || self.is_symbol("}");
+                let (label, value) = if token.kind == Kind::String && alone {
+                    (METRIC_NAME.to_owned(), label)
+                } else if !self.take_symbol("=") {
                     return Err(self.unexpected(CONTEXT, "\"=\""));
+                } else if self.peek().kind == Kind::String {
+                    (label, self.string()?)
+                } else {
+                    return Err(self.unexpected(CONTEXT, "string"));
+                };
+                // The name before the braces wins over those in them.
+                if !(named && label == METRIC_NAME) {
+                    if label.is_empty() || pairs.iter().any(|(other, _)| *other == label) {
+                        let why = if label.is_empty() { "valid" } else { "unique" };
+                        return Err(Fault::new(token.at, format!("label name {label:?} is not {why}")));
+                    }
+                    pairs.push((label, value));
                 }
                 if !self.take_symbol(",") && !self.is_symbol("}") {
                     return Err(self.unexpected(CONTEXT, "\",\" or \"}\""));

@@ -1,13 +1,9 @@
 //! What stands between operators: numbers, strings, selectors, calls and aggregations.
 
-use super::RESERVED;
-use super::{Fault, Node, Parsed, Parser, is_keyword, special_number};
+use super::{Fault, Node, Parsed, Parser, is_keyword, is_reserved, special_number};
 use crate::promql::ast::{AGGREGATIONS, Aggregate, Aggregation, Call, Expr};
 use crate::promql::lex::Kind;
 use crate::promql::{ValueKind, types};
-
-/// Aggregations that Prometheus 3.5 has only behind a feature flag.
-const EXPERIMENTAL: [&str; 2] = ["limitk", "limit_ratio"];
 
 impl Parser<'_> {
     pub(super) fn primary(&mut self) -> Parsed<Node> {
@@ -46,7 +42,7 @@ impl Parser<'_> {
             return self.node(token.at, Expr::Number(number), 0);
         }
         let is = |word: &&str| token.text.eq_ignore_ascii_case(word);
-        if RESERVED.iter().any(is) {
+        if is_reserved(token.text) {
             return Err(self.unexpected("", ""));
         }
         let follows = &self.tokens[(self.next + 1).min(self.tokens.len() - 1)];
@@ -55,19 +51,13 @@ impl Parser<'_> {
             && ["by", "without"]
                 .iter()
                 .any(|word| follows.text.eq_ignore_ascii_case(word));
-        if opens || groups {
-            if EXPERIMENTAL.iter().any(is) {
-                let message = format!(
-                    "{}() is experimental in Prometheus 3.5 and not supported",
-                    token.text
-                );
-                return Err(Fault::new(token.at, message));
-            }
-            if let Some((_, op)) = AGGREGATIONS.iter().find(|(name, _)| is(name)) {
-                return self.aggregation(*op);
-            }
+        if (opens || groups)
+            && let Some((_, op)) = AGGREGATIONS.iter().find(|(name, _)| is(name))
+        {
+            return self.aggregation(*op);
         }
-        if opens && !is_keyword(token.text) {
+        if (opens && !is_keyword(token.text)) || (groups && types::is_experimental(token.text)) {
+            // Also of an aggregation that is experimental, which is told by its name.
             return self.call();
         }
         self.metric()

@@ -21,7 +21,7 @@ fn refuses_what_prometheus_refuses_and_says_where() {
         ),
         (
             "limitk(1, x)",
-            "1:1: parse error: limitk() is experimental in Prometheus 3.5 and not supported",
+            r#"1:1: parse error: function "limitk" is not enabled: it is experimental in Prometheus 3.5"#,
         ),
         (
             "x + fill(0) y",

@@ -1,6 +1,7 @@
 //! The notation of made-up series: `1+2x3` is 1, 3, 5, 7; `_x2` two gaps; `stale` the end of a series.
 
 use crate::model::stale_nan;
+use crate::promql;
 
 /// The most samples and gaps that one series may have: 11 days at an interval of a second.
 const MAX_ITEMS: usize = 1_000_000;
@@ -11,7 +12,11 @@ const MAX_ITEMS: usize = 1_000_000;
 /// In words, naming the item that cannot be read.
 pub(super) fn values(text: &str) -> Result<Vec<Option<f64>>, String> {
     let mut values = Vec::new();
-    for item in text.split_whitespace() {
+    let items = text
+        .trim_end()
+        .split([' ', '\t', '\r'])
+        .filter(|item| !item.is_empty());
+    for item in items {
         if item.starts_with("{{") {
             return Err(format!("{item:?}: native histograms are not supported"));
         }
@@ -43,17 +48,14 @@ fn parts(item: &str) -> Option<(Option<f64>, Option<f64>, usize)> {
     };
     match what {
         "_" => return Some((None, None, times.unwrap_or(1))),
-        "stale" => {
-            return Some((
-                Some(stale_nan()),
-                None,
-                times.map_or(1, |times| times.checked_add(1).unwrap_or(times)),
-            ));
-        }
+        "stale" if times.is_none() => return Some((Some(stale_nan()), None, 1)),
         _ => {}
     }
     let copies = times.map_or(1, |times| times.saturating_add(1));
+    // As words `inf` and `nan` would take the x for one of their letters.
+    let repeatable = |value: &f64| times.is_none() || value.is_finite();
     if let Some(value) = number(what) {
+        repeatable(&value).then_some(())?;
         return Some((Some(value), None, copies));
     }
     // The sign between the two numbers is not the first one, and none of an exponent.
@@ -62,19 +64,23 @@ fn parts(item: &str) -> Option<(Option<f64>, Option<f64>, usize)> {
         .skip(1)
         .find(|(at, c)| matches!(c, '+' | '-') && !what[..*at].ends_with(['e', 'E']))?;
     times?;
-    Some((Some(number(&what[..at])?), Some(number(&what[at..])?), copies))
+    let step = number(&what[at..]).filter(repeatable)?;
+    Some((Some(number(&what[..at])?), Some(step), copies))
 }
 
-/// A decimal number with or without a sign, `Inf` or `NaN`.
+/// A number that is not hexadecimal, with or without a sign, `Inf` or `NaN`.
 fn number(text: &str) -> Option<f64> {
-    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
-    let special = ["inf", "nan"]
-        .iter()
-        .any(|word| unsigned.eq_ignore_ascii_case(word));
-    if !special && !unsigned.starts_with(|c: char| c.is_ascii_digit() || c == '.') {
-        return None;
-    }
-    text.replace('_', "").parse().ok()
+    let (sign, unsigned) = match text.strip_prefix('-') {
+        Some(unsigned) => (-1.0, unsigned),
+        None => (1.0, text.strip_prefix('+').unwrap_or(text)),
+    };
+    let value = match &*unsigned.to_ascii_lowercase() {
+        "inf" => f64::INFINITY,
+        "nan" => f64::NAN,
+        other if other.starts_with("0x") => return None,
+        _ => promql::number(unsigned)?,
+    };
+    Some(sign * value)
 }
 
 #[cfg(test)]
@@ -102,8 +108,9 @@ mod tests {
             ("-2+1x2", "-2 -1 0"),
             ("1e2-1e1x1", "100 90"),
             ("_ 1 _x2 stale", "_ 1 _ _ stale"),
-            ("stalex1", "stale stale"),
             ("NaN -Inf +inf", "NaN -inf inf"),
+            ("Inf+1x1 1\t2\r3\n", "inf inf 1 2 3"),
+            ("010 08 1_000", "8 8 1000"),
             ("", ""),
             // A hexadecimal number it is not.
             ("0+0x10", "0 0 0 0 0 0 0 0 0 0 0"),
@@ -126,10 +133,23 @@ mod tests {
             "1x99999999999",
             "--1",
             "0xg",
+            "stalex2",
+            "infx2",
+            "NaNx2",
+            "1+Infx2",
+            "1__0",
+            "_1",
+            "0X10",
+            "1_x2",
+            "1e400",
+            "1\n2",
+            "1\u{a0}2",
         ] {
             let why = values(text).unwrap_err();
             assert!(
-                why.contains(text.split_whitespace().next().unwrap()),
+                ["is no item of a series", "native", "at most"]
+                    .iter()
+                    .any(|words| why.contains(words)),
                 "{text}: {why}"
             );
         }

@@ -123,7 +123,7 @@ impl RawTest {
     fn checked(self, evaluation_interval: Duration) -> Result<Test, String> {
         let series = self.input_series.unwrap_or_default().into_iter().map(|raw| {
             let labels = placed(raw.series, |text| {
-                promql::series_labels(text).map_err(|error| error.to_string())
+                promql::made_up_series(text).map_err(|error| error.to_string())
             })?;
             Ok((labels, placed(raw.values, series::values)?))
         });

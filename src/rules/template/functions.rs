@@ -5,10 +5,9 @@ use std::net::IpAddr;
 use std::sync::{Arc, LazyLock};
 
 use gotmpl::{FuncMap, TemplateError, Value, ValueFunc};
-use regex::Regex;
 
-use super::{compare, gofmt, humanize};
-use crate::promql::{self, duration, quote};
+use super::{budget, compare, gofmt, humanize};
+use crate::promql::{duration, quote};
 
 /// Under this name [`super::syntax`] calls [`gofmt::text`] at the end of each `{{ … }}`. No template can spell it.
 pub(super) const PRINT: &str = "%v";
@@ -23,7 +22,7 @@ pub(super) const NOTHING: &str = "%nil";
 pub(super) const BOUND: [&str; 3] = ["query", "externalURL", "pathPrefix"];
 
 /// Functions that gotmpl brings and that are right as they are.
-const BUILT_IN: [&str; 7] = ["and", "call", "js", "len", "not", "or", "slice"];
+const BUILT_IN: [&str; 6] = ["and", "call", "len", "not", "or", "slice"];
 
 type Function = fn(&[Value]) -> Result<Value, String>;
 
@@ -59,6 +58,9 @@ const FUNCTIONS: &[(&str, Option<usize>, Function)] = &[
     ("printf", None, |args| printf(args)),
     ("html", None, |args| {
         Ok(string(gotmpl::html_escape(&gofmt::print(args)).to_string()))
+    }),
+    ("js", None, |args| {
+        Ok(string(gotmpl::js_escape(&gofmt::print(args)).to_string()))
     }),
     ("urlquery", None, |args| {
         Ok(string(gotmpl::url_encode(&gofmt::print(args)).to_string()))
@@ -108,13 +110,12 @@ const FUNCTIONS: &[(&str, Option<usize>, Function)] = &[
         Ok(string(strip_domain(str(&args[0])?)))
     }),
     ("match", Some(2), |args| {
-        Ok(Value::Bool(regex(str(&args[0])?)?.is_match(str(&args[1])?)))
+        let regex = budget::pattern(str(&args[0])?)?;
+        Ok(Value::Bool(regex.is_match(str(&args[1])?)))
     }),
     ("reReplaceAll", Some(3), |args| {
-        let replaced = regex(str(&args[0])?)?
-            .replace_all(str(&args[2])?, str(&args[1])?)
-            .into_owned();
-        Ok(string(replaced))
+        let regex = budget::pattern(str(&args[0])?)?;
+        budget::replaced(&regex, str(&args[2])?, str(&args[1])?).map(string)
     }),
     ("safeHtml", Some(1), |args| Ok(args[0].clone())),
     ("graphLink", Some(1), |args| {
@@ -136,7 +137,10 @@ pub(super) fn functions() -> FuncMap {
                         args.len()
                     )));
                 }
-                body(args).map_err(|reason| match *name {
+                let value = budget::call(args)
+                    .and_then(|()| body(args))
+                    .and_then(budget::made);
+                value.map_err(|reason| match *name {
                     FIELD => TemplateError::Exec(reason),
                     _ => TemplateError::Exec(format!("error calling {name}: {reason}")),
                 })
@@ -313,10 +317,6 @@ fn strip_domain(text: &str) -> String {
     } else {
         format!("{host}:{port}")
     }
-}
-
-fn regex(pattern: &str) -> Result<Regex, String> {
-    promql::unanchored(pattern).map_err(|error| error.0)
 }
 
 fn graph_link(expr: &str, tab: u8) -> String {

@@ -1,5 +1,6 @@
 //! Go templates in labels and annotations, as Prometheus expands them.
 
+mod budget;
 mod compare;
 mod functions;
 mod gofmt;
@@ -16,7 +17,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use gotmpl::{FuncMap, TemplateError, Value};
 
 use crate::model::{Labels, Timestamp};
-use crate::promql::{Options, Query, QueryValue, Source};
+use crate::promql::{Options, Query, QueryValue, Source, TIMED_OUT};
+use budget::{Expansion, Printed};
 
 /// What Prometheus puts before every template of a rule file.
 const PREFIX: &str = "{{$labels := .Labels}}{{$externalLabels := .ExternalLabels}}\
@@ -124,13 +126,11 @@ impl Template {
             ("ExternalURL", Value::String(scope.external_url.into())),
             ("Value", Value::Float(value)),
         ]);
+        let _expansion = Expansion::begin();
         if compiled.uses.bound {
             return expand_with_queries(&compiled.template, &data, scope);
         }
-        compiled
-            .template
-            .execute_template_to_string(BODY, &data)
-            .map_err(reason)
+        printed(&compiled.template, &data)
     }
 
     /// As [`Self::expand`]; a failure becomes the text that Prometheus shows, so that the alert fires all the same.
@@ -171,15 +171,27 @@ fn expand_with_queries(
     let answers = Arc::new(Mutex::new(Answers::default()));
     let template = template.clone().funcs(bound_functions(&answers, scope));
     for _ in 0..=MAX_QUERIES {
-        let outcome = template.execute_template_to_string(BODY, data);
+        if scope.source.given_up() {
+            return Err(TIMED_OUT.to_owned());
+        }
+        let outcome = printed(&template, data);
         let mut answers = answers.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(query) = answers.wanted.take() else {
-            return outcome.map_err(reason);
+            return outcome;
         };
         let answer = answer(&query, scope);
         answers.known.insert(query, answer);
     }
     Err(format!("the template makes more than {MAX_QUERIES} queries"))
+}
+
+/// The text of a template whose functions have all that they need.
+fn printed(template: &gotmpl::Template, data: &Value) -> Result<String, String> {
+    let mut printed = Printed::default();
+    let outcome = template.execute_template_fmt(&mut printed, BODY, data);
+    // What is too long fails to be written, in no words of its own.
+    let text = printed.finish()?;
+    outcome.map(|()| text).map_err(reason)
 }
 
 /// Why an expansion failed, without gotmpl's preamble.

@@ -263,7 +263,12 @@ impl Walk {
                 }
             }
             Node::Template(template) => match &mut template.pipe {
-                Some(pipe) => self.pipe(pipe),
+                Some(pipe) => {
+                    self.pipe(pipe)?;
+                    // What names no function would not be counted: templates that call each other twice each never end.
+                    pipe.commands.push(call(template.pos, FIELD, []));
+                    Ok(())
+                }
                 None => {
                     let pos = template.pos;
                     template.pipe = Some(pipe_of(pos, call(pos, NOTHING, [])));

@@ -183,3 +183,64 @@ fn a_query_that_always_changes_is_stopped() {
     let error = expand(1.0, template).unwrap_err();
     assert!(error.contains("more than 100 queries"), "{error}");
 }
+
+#[test]
+fn a_template_has_a_budget() {
+    let doubled = r#"{{ define "b" }}x{{ end }}{{ define "a0" }}{{ template "b" . }}{{ end }}"#.to_owned()
+        + &(1..40)
+            .map(|at| {
+                let inner = format!(r#"{{{{ template "a{}" . }}}}"#, at - 1);
+                format!(r#"{{{{ define "a{at}" }}}}{inner}{inner}{{{{ end }}}}"#)
+            })
+            .collect::<String>()
+        + r#"{{ template "a39" . }}"#;
+    let many = (0..70)
+        .map(|at| format!(r#"{{{{ match "a{at}" "b" }}}}"#))
+        .collect::<String>();
+    let long = "x".repeat(2000);
+    for (template, expected) in [
+        (doubled.as_str(), "more than 250000 calls of functions"),
+        (
+            r#"{{ range 90000 }}{{ $x := printf "%v" . }}{{ $x }}{{ $x }}{{ end }}"#,
+            "more than 250000 calls",
+        ),
+        (
+            &format!("{{{{ range 90000 }}}}{long}{{{{ end }}}}"),
+            "more than 1048576 bytes of text",
+        ),
+        (
+            r#"{{ $x := "aaaaaaaa" }}{{ range 60 }}{{ $x = print $x $x }}{{ end }}"#,
+            "more than 16777216 bytes of text from functions",
+        ),
+        (
+            r#"{{ $x := "\\" }}{{ range 60 }}{{ $x = js $x }}{{ end }}"#,
+            "bytes of text from functions",
+        ),
+        (
+            &format!(r#"{{{{ reReplaceAll "x" "{long}" "{long}" | len }}}}"#),
+            "more than 1048576 bytes of text",
+        ),
+        (&many, "more than 64 regular expressions"),
+    ] {
+        let error = expand(1.0, template).map(|text| text.len()).unwrap_err();
+        assert!(error.contains(expected), "{error}");
+    }
+    // Each expansion has its own.
+    assert_eq!(
+        expand(1.0, r#"{{ range 50000 }}{{ end }}{{ match "a" "a" }}"#).unwrap(),
+        "true"
+    );
+}
+
+#[test]
+fn replacements_are_those_of_go() {
+    for (template, expected) in [
+        (
+            r#"{{ reReplaceAll "(a)(b)?" "[$1|$01|${1}x|$1x|$$1|$2|${}]" "ab-a" }}"#,
+            "[a||ax||$1|b|${}]-[a||ax||$1||${}]",
+        ),
+        (r#"{{ reReplaceAll "x*" "-" "abxd" }}"#, "-a-b-d-"),
+    ] {
+        assert_eq!(expand(1.0, template).unwrap(), expected, "{template}");
+    }
+}

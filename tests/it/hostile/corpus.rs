@@ -160,6 +160,11 @@ pub const TEMPLATE_TRAPS: &[&str] = &[
     r#"{{ query "sum_over_time(vector(1)[1000y:1ms])" }}"#,
     r#"{{ index $labels 5 }}{{ slice "é" 1 2 }}"#,
     r#"{{ humanizeTimestamp 1e300 }}{{ humanizeDuration -1e300 }}{{ toTime 1e300 }}"#,
+    r#"{{ range 90000 }}{{ $x := printf "%0999d" 1 }}{{ $x }}{{ end }}"#,
+    r#"{{ $x := "\\" }}{{ range 90 }}{{ $x = js $x }}{{ end }}"#,
+    r#"{{ define "c" }}{{ template "b" . }}{{ template "b" . }}{{ end }}{{ define "b" }}{{ range 99 }}x{{ end }}{{ end }}{{ range 999 }}{{ template "c" . }}{{ end }}"#,
+    r#"{{ range 90000 }}{{ printf "(a{%v}){9}" . | match "b" }}{{ match (print . "a{999}") "b" }}{{ end }}"#,
+    r#"{{ reReplaceAll "" "$0$01${}$1x$$" "aaaaaaaaaaaaaaaaaaaaa" }}{{ reReplaceAll "(((a{30}){30}){30})" "" "a" }}"#,
     "{{/* {{ */}}",
     "{{ `",
 ];
@@ -174,6 +179,9 @@ pub const QUERY_TRAPS: &[&str] = &[
     "query=1&start=NaN&end=Inf&step=NaN",
     "query=1&time=1e309&match[]={__name__!=%22%22}&limit=99999999999999999999",
     "match[]=&match[]=up&exclude_alerts=maybe",
+    "query=%FF%zz%&start=0&end=1&step=1",
+    "query=up{a=~%22((x{30}){30}){30}%22,b=~%22\\p{Lu%22}&match[]={a=~%22\\x{%22}&start=0&end=1&step=1",
+    "query=label_replace(up,%22a%22,%22$01${}$1x$$%22,%22instance%22,%22(.*)%22)&start=0&end=900&step=1",
 ];
 
 /// Rule files that grow when they are read.

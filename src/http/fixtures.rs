@@ -147,10 +147,12 @@ impl Api {
 
     pub(super) async fn post_form(&self, path: &str, form: &str) -> Answer {
         let form_type = ("content-type", "application/x-www-form-urlencoded");
-        let body = Body::from(form.to_owned());
-        self.request_with("POST", path, &[form_type], body)
-            .await
-            .into_text()
+        self.post(path, &[form_type], form).await
+    }
+
+    pub(super) async fn post(&self, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+        let body = Body::from(body.to_owned());
+        self.request_with("POST", path, headers, body).await.into_text()
     }
 
     pub(super) async fn bytes(&self, path: &str, headers: &[(&str, &str)]) -> Bytes {

@@ -30,7 +30,11 @@ impl<S: Send + Sync> FromRequest<S> for Params {
         let content_type = request.headers().get(CONTENT_TYPE);
         let form = content_type
             .and_then(|value| value.to_str().ok())
-            .is_some_and(|value| value.starts_with("application/x-www-form-urlencoded"));
+            .and_then(|value| value.split(';').next())
+            .is_some_and(|kind| {
+                kind.trim()
+                    .eq_ignore_ascii_case("application/x-www-form-urlencoded")
+            });
         let body = if request.method() == Method::POST && form {
             Bytes::from_request(request, state).await.map_err(|error| {
                 ApiError::refused(error.status(), format!("error parsing form values: {error}"))
@@ -40,9 +44,42 @@ impl<S: Send + Sync> FromRequest<S> for Params {
         };
         let pairs = [&*body, query.as_bytes()]
             .into_iter()
-            .flat_map(|text| url::form_urlencoded::parse(text).into_owned());
-        Ok(Self(pairs.collect()))
+            .flat_map(|form| form.split(|byte| *byte == b'&'));
+        let pairs = pairs.filter(|pair| !pair.is_empty()).map(|pair| {
+            let at = pair.iter().position(|byte| *byte == b'=').unwrap_or(pair.len());
+            let value = pair.get(at + 1..).unwrap_or_default();
+            Ok((decoded(&pair[..at])?, decoded(value)?))
+        });
+        let pairs: Result<_, String> = pairs.collect();
+        let refused = |why| ApiError::bad_data(format!("error parsing form values: {why}"));
+        pairs.map(Self).map_err(refused)
     }
+}
+
+/// A name or a value of a form. What it says must be clear: another text than was meant would find other series.
+fn decoded(written: &[u8]) -> Result<String, String> {
+    let mut bytes = Vec::with_capacity(written.len());
+    let mut rest = written;
+    while let [first, after @ ..] = rest {
+        rest = after;
+        bytes.push(match first {
+            b'+' => b' ',
+            b'%' => {
+                let digits = after.get(..2).unwrap_or(after);
+                let code = std::str::from_utf8(digits).ok();
+                let code = code.filter(|code| code.len() == 2 && !code.starts_with('+'));
+                let code = code.and_then(|code| u8::from_str_radix(code, 16).ok());
+                rest = after.get(2..).unwrap_or_default();
+                let shown = String::from_utf8_lossy(digits);
+                code.ok_or_else(|| format!("invalid URL escape {:?}", format!("%{shown}")))?
+            }
+            other => *other,
+        });
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let shown = String::from_utf8_lossy(error.as_bytes()).into_owned();
+        format!("{shown:?} is not UTF-8")
+    })
 }
 
 /// A parameter that cannot be used.
@@ -232,9 +269,7 @@ fn millis(text: &str) -> Result<i64, String> {
         if seconds.abs() > MAX_SECONDS {
             return Err(format!("{}. It overflows int64", refused()));
         }
-        if seconds.is_nan() {
-            return Err(refused());
-        }
+        // Of NaN nothing, as in Prometheus.
         return Ok((seconds * 1000.0) as i64);
     }
     let length = duration::parse(text).map_err(|_| refused())?;
@@ -286,8 +321,24 @@ mod tests {
         ] {
             assert_eq!(millis(text), Ok(expected), "{text}");
         }
-        for text in ["", "x", "NaN", "1e300", "5 m", "1.5m"] {
+        assert_eq!(millis("NaN"), Ok(0));
+        for text in ["", "x", "1e300", "5 m", "1.5m"] {
             assert!(millis(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn forms_are_decoded_or_refused() {
+        let decoded = |text: &str| decoded(text.as_bytes());
+        assert_eq!(decoded("a+b%2B%c3%A9é"), Ok("a b+éé".to_owned()));
+        for (text, why) in [
+            ("%FF", "is not UTF-8"),
+            ("a%zz", r#"invalid URL escape "%zz""#),
+            ("a%+1", r#"invalid URL escape "%+1""#),
+            ("a%4", r#"invalid URL escape "%4""#),
+            ("%", r#"invalid URL escape "%""#),
+        ] {
+            assert!(decoded(text).unwrap_err().contains(why), "{text}");
         }
     }
 }

@@ -114,6 +114,14 @@ async fn a_form_counts_before_the_url() {
         .post_form("/api/v1/query?query=vector(1)", body)
         .await;
     assert_eq!(answer.json()["data"]["result"][0]["value"], json!([5, "2"]));
+    let headers = [(
+        "content-type",
+        "Application/X-WWW-Form-Urlencoded ; charset=utf-8",
+    )];
+    let answer = api(&["one"])
+        .post("/api/v1/query?query=1", &headers, "query=2")
+        .await;
+    assert_eq!(answer.json()["data"]["result"][1], "2");
 }
 
 #[tokio::test]
@@ -314,6 +322,12 @@ async fn mistakes_are_told_in_the_words_of_prometheus() {
             422,
             "execution",
             r#"found duplicate series for the match group {} on the right hand-side of the operation"#,
+        ),
+        (
+            "query?query=up{a=%22%FF%22}",
+            400,
+            "bad_data",
+            "error parsing form values: ",
         ),
         ("series", 400, "bad_data", "no match[] parameter provided"),
         (

@@ -22,7 +22,12 @@ fn try_read(path: &Path) -> io::Result<String> {
     let file = File::open(path)?;
     regular(&file.metadata()?)?;
     let mut text = String::new();
-    file.take(MAX_BYTES + 1).read_to_string(&mut text)?;
+    file.take(MAX_BYTES + 1)
+        .read_to_string(&mut text)
+        .map_err(|error| match error.kind() {
+            io::ErrorKind::InvalidData => io::Error::other("it is no text in UTF-8"),
+            _ => error,
+        })?;
     if text.len() as u64 > MAX_BYTES {
         return Err(io::Error::other(format!(
             "it has more than {} MiB",
@@ -64,8 +69,11 @@ mod tests {
         let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
         assert!(made.success());
         let none = dir.path().join("none.yaml");
+        let bytes = dir.path().join("bytes.yaml");
+        std::fs::write(&bytes, b"\xff").unwrap();
         for (path, why) in [
             (&*large, "it has more than 16 MiB"),
+            (&*bytes, "it is no text in UTF-8"),
             (&*pipe, "it is a pipe and no file"),
             (Path::new("/dev/zero"), "it is a device and no file"),
             (dir.path(), "it is a directory and no file"),

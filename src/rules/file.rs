@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_saphyr::{Location, Spanned};
 
-use super::{AlertingRule, Group, RecordingRule, Rule, Template};
+use super::{AlertingRule, Group, RecordingRule, Rule, Template, yaml};
 use crate::model::METRIC_NAME;
 use crate::promql::{Query, duration};
 
@@ -189,11 +189,8 @@ impl Check<'_> {
     }
 
     fn refuse_shape(&mut self, error: &serde_saphyr::Error) {
-        let at = error.location().unwrap_or(Location::UNKNOWN);
-        let text = error.without_snippet().to_string();
-        // The place stands in front already.
-        let text = text.split(" at line ").next().unwrap_or(&text).to_owned();
-        self.refuse(at, text);
+        let (at, why) = yaml::refused(error);
+        self.refuse(at, why);
     }
 
     fn group(&mut self, raw: Spanned<RawGroup>, names: &mut BTreeSet<String>) -> Group {

@@ -100,12 +100,12 @@ fn refuses_what_prometheus_refuses() {
         ),
         (
             "groups:\n  - name: g\n    color: red\n".to_owned(),
-            "unknown field `color`",
+            r#"unknown field "color""#,
         ),
-        ("group: []\n".to_owned(), "unknown field `group`"),
+        ("group: []\n".to_owned(), r#"unknown field "group""#),
         (
             rule("alert: A\nexpr: up\nannotation: {a: b}"),
-            "unknown field `annotation`",
+            r#"unknown field "annotation""#,
         ),
         ("groups:\n  - rules: []\n".to_owned(), "a group needs a name"),
         ("groups:\n  - name: \"\"\n".to_owned(), "a group needs a name"),
@@ -114,7 +114,10 @@ fn refuses_what_prometheus_refuses() {
             "r.yaml:3:11: group \"g\": the name of this group stands",
         ),
         ("groups: [\n".to_owned(), "r.yaml:"),
-        ("groups:\n  - name: g\n    name: h\n".to_owned(), "duplicate"),
+        (
+            "groups:\n  - name: g\n    name: h\n".to_owned(),
+            "stands here twice",
+        ),
         (
             "groups:\n  - name: g\n    limit: many\n".to_owned(),
             "r.yaml:3:5: ",

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Deserialize;
-use serde_saphyr::Spanned;
+use serde_saphyr::{Location, Spanned};
 
 use super::{AlertCase, ExpressionCase, Shown, Test, UnitTests, repeated, series};
 use crate::model::Labels;
 use crate::promql::{self, duration};
+use crate::rules::yaml;
 
 /// How often rules run when the file does not say.
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(60);
@@ -100,11 +101,11 @@ pub(super) fn parse(text: &str) -> Result<UnitTests, String> {
 }
 
 fn in_words(error: &serde_saphyr::Error) -> String {
-    let text = error.without_snippet().to_string();
-    let Some(at) = error.location() else { return text };
-    // The place goes in front, as in a rule file.
-    let text = text.split(" at line ").next().unwrap_or(&text);
-    format!("{}:{}: {text}", at.line(), at.column())
+    let (at, why) = yaml::refused(error);
+    if at == Location::UNKNOWN {
+        return why;
+    }
+    format!("{}:{}: {why}", at.line(), at.column())
 }
 
 /// Adds the place of a value to what is wrong with it.

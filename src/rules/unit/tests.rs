@@ -158,7 +158,7 @@ fn fuzzy_comparison_forgives_the_last_bit() {
 fn what_is_no_test_is_refused_with_the_place() {
     for (text, why) in [
         ("tests: 5", "1:8: "),
-        ("tests:\n  - intervall: 1m", "2:5: unknown field `intervall`"),
+        ("tests:\n  - intervall: 1m", r#"2:5: unknown field "intervall""#),
         ("evaluation_interval: 1x", "1:22: \"1x\" is not a duration"),
         (
             "group_eval_order: [a, a]",

@@ -2,7 +2,9 @@
 
 use std::fmt::{self, Display, Formatter, Write as _};
 
-use super::ast::{AGGREGATIONS, Aggregate, Aggregation, At, Expr, Link, Many, Place, VectorSelector};
+use super::ast::{
+    AGGREGATIONS, Aggregate, Aggregation, At, Expr, Link, Many, Matching, Place, VectorSelector,
+};
 use super::literal::quote;
 use super::number::decimal;
 use super::{MatchOp, Matcher, duration};
@@ -117,13 +119,7 @@ fn aggregation(op: Aggregation) -> &'static str {
 }
 
 fn write_aggregate(f: &mut Formatter<'_>, aggregate: &Aggregate) -> fmt::Result {
-    f.write_str(aggregation(aggregate.op))?;
-    let grouping = &aggregate.grouping;
-    if grouping.without {
-        write!(f, " without {} ", labels(&grouping.labels))?;
-    } else if !grouping.labels.is_empty() {
-        write!(f, " by {} ", labels(&grouping.labels))?;
-    }
+    write_aggregation(f, aggregate)?;
     f.write_char('(')?;
     if let Some(param) = &aggregate.param {
         write!(f, "{param}, ")?;
@@ -131,22 +127,38 @@ fn write_aggregate(f: &mut Formatter<'_>, aggregate: &Aggregate) -> fmt::Result 
     write!(f, "{})", aggregate.expr)
 }
 
+/// What stands before the parenthesis of an aggregation.
+pub(super) fn write_aggregation(f: &mut impl fmt::Write, aggregate: &Aggregate) -> fmt::Result {
+    f.write_str(aggregation(aggregate.op))?;
+    let grouping = &aggregate.grouping;
+    if grouping.without {
+        write!(f, " without {} ", labels(&grouping.labels))?;
+    } else if !grouping.labels.is_empty() {
+        write!(f, " by {} ", labels(&grouping.labels))?;
+    }
+    Ok(())
+}
+
 fn write_link(f: &mut Formatter<'_>, link: &Link) -> fmt::Result {
     write!(f, " {}", link.op.text())?;
     if link.bool {
         f.write_str(" bool")?;
     }
-    let matching = &link.matching;
+    write_matching(f, &link.matching)?;
+    write!(f, " {}", link.right)
+}
+
+/// What stands between an operator and its right side.
+pub(super) fn write_matching(f: &mut impl fmt::Write, matching: &Matching) -> fmt::Result {
     if matching.on || !matching.labels.is_empty() || matching.many != Many::Neither {
         let word = if matching.on { "on" } else { "ignoring" };
         write!(f, " {word} {}", labels(&matching.labels))?;
     }
     match matching.many {
-        Many::Neither => {}
-        Many::Left => write!(f, " group_left {}", labels(&matching.include))?,
-        Many::Right => write!(f, " group_right {}", labels(&matching.include))?,
+        Many::Neither => Ok(()),
+        Many::Left => write!(f, " group_left {}", labels(&matching.include)),
+        Many::Right => write!(f, " group_right {}", labels(&matching.include)),
     }
-    write!(f, " {}", link.right)
 }
 
 #[cfg(test)]

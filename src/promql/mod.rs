@@ -10,11 +10,13 @@
 //! | `select` | which series and points each selector of an expression needs |
 //! | `eval`, `patience` | walks the expression, and for how long |
 //! | `binary`, `aggregate`, `grouping` | operators, and what they match and group elements by |
+//! | `clauses` | an expression taken apart into its conditions, for people |
 //! | `functions` | the table of functions; `range`, `histogram`, `labels`, `dates` hold the larger families |
 
 mod aggregate;
 mod ast;
 mod binary;
+mod clauses;
 #[cfg(test)]
 mod covered;
 mod dates;
@@ -37,6 +39,7 @@ mod select;
 mod types;
 mod value;
 
+pub use clauses::{Clause, Compared, Comparison};
 pub use literal::{number, quote};
 pub use matcher::{MatchOp, Matcher};
 pub use number::{format_bound, format_exponential, format_general};

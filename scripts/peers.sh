@@ -3,7 +3,7 @@
 # packages, downloaded as an ordinary user and unpacked into a cache folder, so that no service starts.
 #
 #   scripts/peers.sh            all of them
-#   scripts/peers.sh NAME…      some: etcd-3.4 etcd-3.5 prometheus-2 prometheus-3 alertmanager strace
+#   scripts/peers.sh NAME…      some: etcd-3.4 etcd-3.5 prometheus-2 prometheus-3 alertmanager strace chromium
 #   scripts/peers.sh --folder   print the folder that they are in
 #
 # Each ends up as FOLDER/NAME/PROGRAM (etcd-3.5/etcdctl, prometheus-2/promtool). Those already there cost nothing.
@@ -11,7 +11,7 @@ set -euo pipefail
 
 folder=${TEST_PEERS:-${XDG_CACHE_HOME:-$HOME/.cache}/etcd-doctor/peers}
 readonly folder
-readonly names=(etcd-3.4 etcd-3.5 prometheus-2 prometheus-3 alertmanager strace)
+readonly names=(etcd-3.4 etcd-3.5 prometheus-2 prometheus-3 alertmanager strace chromium)
 
 say() { printf 'peers: %s\n' "$*" >&2; }
 
@@ -25,6 +25,7 @@ describe() { # NAME
     prometheus-3) want=3. suites='forky' packages='prometheus promtool' programs='prometheus promtool' ;;
     alertmanager) want='' suites='bookworm' packages=prometheus-alertmanager programs='prometheus-alertmanager amtool' ;;
     strace) want='' suites='bookworm' packages='strace libunwind8' programs=strace ;;
+    chromium) want='' suites='' packages=chromium programs=chromium ;;
     *)
       say "there is no peer named $1; there are: ${names[*]}"
       exit 2
@@ -144,9 +145,41 @@ fetch() { # NAME SUITE
   mv "$made" "$folder/$name"
 }
 
+# A browser needs a hundred libraries of its own release: this one is installed, where there is none yet.
+bring_chromium() {
+  local browser found='' as_root=()
+  find_browser() {
+    for browser in chromium chromium-browser google-chrome; do
+      found=$(command -v "$browser") && "$found" --version >/dev/null 2>&1 && return 0
+    done
+    return 1
+  }
+  if ! find_browser && command -v apt-get >/dev/null; then
+    [ "$(id -u)" -eq 0 ] || as_root=(sudo)
+    say "installing chromium"
+    install() {
+      "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium fonts-liberation \
+        </dev/null >"$work/chromium.log" 2>&1
+    }
+    # A new machine has no package lists.
+    install || { "${as_root[@]}" apt-get update -qq </dev/null >/dev/null 2>&1 || true; install; } ||
+      tail -n 3 "$work/chromium.log" >&2
+  fi
+  if ! find_browser; then
+    say "chromium: none that runs is on PATH and it could not be installed"
+    say "  install chromium, or link one as $folder/chromium/chromium"
+    return 1
+  fi
+  rm -rf "${folder:?}/chromium" && mkdir -p "$folder/chromium" && ln -s "$found" "$folder/chromium/chromium"
+}
+
 bring() { # NAME
   local name=$1 suite tried=' '
   present "$name" && return 0
+  if [ "$name" = chromium ]; then
+    bring_chromium
+    return
+  fi
   if [ "$name" = strace ] && command -v strace >/dev/null; then
     rm -rf "${folder:?}/strace" && mkdir -p "$folder/strace" && ln -s "$(command -v strace)" "$folder/strace/strace"
     return 0

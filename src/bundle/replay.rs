@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Recording;
+use crate::diagnosis::inspection::{self, Inspection};
 use crate::diagnosis::{self, Diagnosis, Inputs, Provider};
 use crate::model::{Batch, Labels, Outcome, Timestamp, stale_nan};
 use crate::promql::{self, Matcher, Patience, Point, Points, Series, Source, Window};
@@ -48,12 +49,35 @@ impl<'a> Replay<'a> {
     /// The diagnosis as it was, by the rules that the bundle carries: the last cycle is judged over the recorded window,
     /// with the alerts that were active already as they were.
     pub fn diagnosis(&self, rules: &Arc<RuleSet>) -> Diagnosis {
+        let (reports, window) = self.judged(rules);
+        self.diagnose(rules, &reports, &window)
+    }
+
+    /// The last cycle evaluated, and the window with what came of it.
+    fn judged(&self, rules: &Arc<RuleSet>) -> (Vec<RuleReport>, Played) {
         let mut window = Played::of(self.recording, true);
         let mut evaluator = Evaluator::new(rules.clone());
         let alerts = self.recording.alerts.iter();
         evaluator.resume(alerts.map(|recorded| (recorded.rule, recorded.alert.clone())));
         let reports = evaluator.evaluate(&mut window, self.recording.time);
-        self.diagnose(rules, &reports, &window)
+        (reports, window)
+    }
+
+    /// One alert looked at closely, as it was; none when no rule has its name.
+    pub fn inspection(&self, rules: &Arc<RuleSet>, alert: &str) -> Option<Inspection> {
+        let (reports, window) = self.judged(rules);
+        let diagnosis = self.diagnose(rules, &reports, &window);
+        inspection::inspect(
+            alert,
+            &inspection::Sight {
+                cluster: &self.recording.cluster,
+                time: self.recording.time,
+                rules,
+                reports: &reports,
+                gaps: &diagnosis.coverage.gaps,
+                source: &window,
+            },
+        )
     }
 
     /// The diagnosis by any rules. Each cycle of the recording is judged in turn, as if watching had begun with the

@@ -62,6 +62,34 @@ pub(super) async fn ask(question: Question<'_>) -> anyhow::Result<(Status, Strin
     Ok((status, text))
 }
 
+/// One alert, as a server explains it.
+pub(super) async fn explanation(
+    server: &str,
+    alert: &str,
+    cluster: Option<&str>,
+    format: &str,
+    connection: &Connection,
+) -> anyhow::Result<String> {
+    let (link, prefix) = reach(server, connection, TIMEOUT)?;
+    let mut query = url::form_urlencoded::Serializer::new(query(format, cluster));
+    let path = format!(
+        "{prefix}/api/v1/explanation?{}",
+        query.append_pair("alert", alert).finish()
+    );
+    let page = link.scraper().get(&path).await;
+    let page = page.map_err(|error| anyhow!(error.message))?;
+    match page.status.as_u16() {
+        200 => Ok(page.body),
+        // Its words name what there is.
+        404 => bail!("{}", message(&page.body)),
+        _ => bail!(
+            "{server} answered {} to {path}: {}",
+            page.status,
+            message(&page.body)
+        ),
+    }
+}
+
 /// Everything that a server's report is made from, as a bundle that was looked at: it is one.
 pub(super) async fn bundle(
     server: &str,

@@ -113,10 +113,14 @@ pub(super) fn only(bundle: &mut Bundle, wanted: Option<&str>) -> anyhow::Result<
     Ok(())
 }
 
+/// The rules that a bundle carries.
+pub(super) fn rules(bundle: &Bundle) -> anyhow::Result<Rules> {
+    app::rules_of(bundle.rules.clone()).context("this version cannot use the rules of the bundle")
+}
+
 /// The diagnoses of a bundle, made anew by the rules that it carries, and these rules.
 pub(super) fn diagnoses(bundle: &Bundle) -> anyhow::Result<(Rules, Vec<Diagnosis>)> {
-    let rules =
-        app::rules_of(bundle.rules.clone()).context("this version cannot use the rules of the bundle")?;
+    let rules = rules(bundle)?;
     let providers = cycle::providers();
     let diagnoses = bundle.recordings.iter().map(|recording| {
         let replay = Replay::new(recording, &providers);

@@ -5,6 +5,7 @@
 
 mod ask;
 mod bundle;
+mod explain;
 mod run;
 mod terminal;
 mod unit;
@@ -33,9 +34,11 @@ Examples:
     etcd-doctor diagnose --endpoints https://10.0.0.1:2379 \\
       --cacert ca.crt --cert client.crt --key client.key
   Watch, and serve metrics and diagnoses on port 9379:
+    etcd-doctor config init > etcd-doctor.yaml
     etcd-doctor serve --config.file etcd-doctor.yaml
   Ask a running one:
     etcd-doctor diagnose --server http://127.0.0.1:9379
+    etcd-doctor rules explain EtcdNoLeader --server http://127.0.0.1:9379
   Check before use:
     etcd-doctor config check --config.file etcd-doctor.yaml
     etcd-doctor rules check my-rules.yaml
@@ -75,10 +78,10 @@ enum Command {
         #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9379")]
         server: String,
     },
-    /// Check, test or list rules.
+    /// Check, test, list or explain rules.
     #[command(subcommand)]
     Rules(RulesCommand),
-    /// Check or show the configuration.
+    /// Begin, check or show the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
 }
@@ -133,6 +136,12 @@ enum RulesCommand {
         #[arg(value_name = "FILE", required_unless_present = "bundle")]
         files: Vec<PathBuf>,
     },
+    /// Explain one alert: what each part of its expression gives now, how far it is from firing, when it was active, what
+    /// it explains and what explains it.
+    #[command(
+        after_help = "Exit status: 0 explained, 1 no such alert, or nothing to look at; near names are told."
+    )]
+    Explain(Box<Explain>),
     /// List the alerts of the rules in force.
     List {
         /// How the list is written.
@@ -143,8 +152,37 @@ enum RulesCommand {
     },
 }
 
+#[derive(Args, Debug)]
+struct Explain {
+    /// The alert's name; `rules list` has them.
+    #[arg(value_name = "ALERT")]
+    alert: String,
+    /// How it is written.
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    output: ListFormat,
+    /// How long to watch before explaining; 0s looks once.
+    #[arg(long, value_name = "DURATION", default_value = "15s", value_parser = duration)]
+    window: Duration,
+    /// Ask a running etcd-doctor at this URL instead of watching: it knows the last hour.
+    #[arg(long, value_name = "URL", conflicts_with_all = ["endpoints", "discovery_srv", "window"])]
+    server: Option<String>,
+    /// Only in the cluster of this name.
+    #[arg(long, value_name = "NAME")]
+    cluster: Option<String>,
+    /// In a bundle of `diagnose --save`, as it was then.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["server", "endpoints", "discovery_srv", "window"])]
+    bundle: Option<PathBuf>,
+    #[command(flatten)]
+    settings: SettingsFlags,
+}
+
 #[derive(Subcommand, Debug)]
 enum ConfigCommand {
+    /// Print a commented configuration file for the etcd that was found on this host, or that the flags name.
+    Init {
+        #[command(flatten)]
+        settings: SettingsFlags,
+    },
     /// Check the whole configuration without using it, and say where it was read from.
     Check {
         #[command(flatten)]
@@ -174,12 +212,12 @@ enum Format {
     Nagios,
 }
 
-/// How a list is written.
+/// How a list or an explanation is written.
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
 enum ListFormat {
-    /// A table.
+    /// For people.
     Text,
-    /// An array of objects.
+    /// For programs.
     Json,
 }
 

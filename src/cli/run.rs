@@ -11,6 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use super::ask::{self, Question, ask};
+use super::explain::explain;
 use super::{
     Cli, Command, ConfigCommand, Diagnose, Format, ListFormat, RulesCommand, UNKNOWN, bundle, terminal, unit,
     watch,
@@ -21,7 +22,7 @@ use crate::config::{self, Config, Found, Loader, Wanted};
 use crate::diagnosis::Status;
 use crate::model::Timestamp;
 use crate::render::{self, Report};
-use crate::rules::convention::check_convention;
+use crate::rules::convention::{check_convention, imagined};
 use crate::rules::rehearsal::check_templates;
 use crate::rules::{self, AlertingRule, Group, RuleSet, builtin};
 use crate::telemetry;
@@ -47,8 +48,12 @@ pub async fn run(cli: Cli) -> ExitCode {
             unit::test(&files).map(|good| if good { 0 } else { FAILED }),
             FAILED,
         ),
+        Command::Rules(RulesCommand::Explain(options)) => (explain(*options).await, FAILED),
         Command::Rules(RulesCommand::List { output, file }) => {
             (list_rules(output, file.config_file).await, FAILED)
+        }
+        Command::Config(ConfigCommand::Init { settings }) => {
+            (init_config(settings.into_flags(None)).await, FAILED)
         }
         Command::Config(ConfigCommand::Check { web, settings }) => {
             (check_config(settings.into_flags(Some(web))).await, FAILED)
@@ -69,7 +74,8 @@ pub async fn run(cli: Cli) -> ExitCode {
 /// Writes to standard error; nobody is left to be told when that is closed.
 pub(super) fn complain(text: &str) {
     for line in text.lines() {
-        eprintln!("etcd-doctor: {line}");
+        // It may tell what a cluster or a process of this host said.
+        eprintln!("etcd-doctor: {}", render::printable(line));
     }
 }
 
@@ -147,14 +153,7 @@ async fn diagnose(options: Diagnose) -> anyhow::Result<u8> {
         }
         return Ok(exit_status(status));
     }
-    let mut config = load(settings.into_flags(None)).await?;
-    if !config.sources.sets(&["log", "level"]) {
-        config.log.level = tracing::level_filters::LevelFilter::WARN;
-    }
-    telemetry::start(config.log)?;
-    for note in &config.notes {
-        complain(&note.text);
-    }
+    let mut config = load_quietly(settings).await?;
     if let Some(name) = cluster {
         only(&mut config, &name)?;
     }
@@ -236,7 +235,7 @@ fn exit_status(status: Status) -> u8 {
 }
 
 /// Of the connection's flags, those that concern TLS towards a server of ours.
-fn tls_of(settings: super::SettingsFlags) -> Connection {
+pub(super) fn tls_of(settings: super::SettingsFlags) -> Connection {
     let flags = settings.connection;
     let tls = TlsSettings {
         ca_file: flags.cacert.map(PathBuf::from),
@@ -253,7 +252,7 @@ fn tls_of(settings: super::SettingsFlags) -> Connection {
     }
 }
 
-fn only(config: &mut Config, name: &str) -> anyhow::Result<()> {
+pub(super) fn only(config: &mut Config, name: &str) -> anyhow::Result<()> {
     let names: Vec<String> = config
         .clusters
         .iter()
@@ -347,11 +346,11 @@ async fn list_rules(output: ListFormat, config_file: Option<PathBuf>) -> anyhow:
     // No cluster is asked: none is looked for where the configuration names none.
     let nowhere = |_, _| {
         async {
-            Ok(Found {
+            Ok(vec![Found {
                 assumed: true,
                 endpoints: vec![NOWHERE.to_owned()],
                 ..Found::default()
-            })
+            }])
         }
         .boxed()
     };
@@ -386,26 +385,6 @@ fn row(rule: &AlertingRule) -> [String; 5] {
             .collect::<Vec<_>>()
             .join(" "),
     ]
-}
-
-/// A summary as its reader may imagine it: `{{ $labels.member }}` is `<member>`, another value `<value>`, and what stands
-/// for a condition is put with strokes between.
-fn imagined(summary: &str) -> String {
-    let mut parts = summary.split("{{");
-    let mut text = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        let (action, rest) = part.split_once("}}").unwrap_or((part, ""));
-        let action = action.trim_matches(['-', ' ']);
-        let word = action.split_whitespace().next().unwrap_or_default();
-        match (word, word.strip_prefix("$labels.")) {
-            (_, Some(label)) => text += &format!("<{label}>"),
-            ("if" | "range" | "with" | "end", _) => {}
-            ("else", _) => text.push('/'),
-            _ => text += "<value>",
-        }
-        text += rest;
-    }
-    text
 }
 
 /// Columns as wide as their widest cell. The last, the summary, may be as long as it likes.
@@ -454,8 +433,8 @@ async fn check_config(flags: config::Flags) -> anyhow::Result<u8> {
         let _ = writeln!(
             report,
             "cluster {}: {}",
-            cluster.name,
-            cluster.connection.endpoints.join(", ")
+            render::printable(&cluster.name),
+            render::printable(&cluster.connection.endpoints.join(", "))
         );
     }
     let endpoints: usize = config
@@ -495,6 +474,12 @@ fn unusable_files(cluster: &config::Cluster) -> Vec<String> {
         .collect()
 }
 
+async fn init_config(flags: config::Flags) -> anyhow::Result<u8> {
+    let config = load(flags).await?;
+    terminal::print(&config.to_first_file())?;
+    Ok(0)
+}
+
 async fn show_config(flags: config::Flags) -> anyhow::Result<u8> {
     let config = load(flags).await?;
     for note in &config.notes {
@@ -502,6 +487,19 @@ async fn show_config(flags: config::Flags) -> anyhow::Result<u8> {
     }
     terminal::print(&config.to_yaml())?;
     Ok(0)
+}
+
+/// The configuration for a command that ends by itself: only warnings are logged, unless something else is asked for.
+pub(super) async fn load_quietly(settings: super::SettingsFlags) -> anyhow::Result<Config> {
+    let mut config = load(settings.into_flags(None)).await?;
+    if !config.sources.sets(&["log", "level"]) {
+        config.log.level = tracing::level_filters::LevelFilter::WARN;
+    }
+    telemetry::start(config.log)?;
+    for note in &config.notes {
+        complain(&note.text);
+    }
+    Ok(config)
 }
 
 async fn load(flags: config::Flags) -> anyhow::Result<Config> {
@@ -521,11 +519,12 @@ fn variables() -> impl Iterator<Item = (String, String)> {
 }
 
 /// Looks for endpoints for a configuration that names none.
-async fn find(wanted: Wanted, paths: config::Paths) -> Result<Found, String> {
+async fn find(wanted: Wanted, paths: config::Paths) -> Result<Vec<Found>, String> {
     match wanted {
         Wanted::Local => {
-            let found = discover::local(&paths.proc, &paths.rootfs)?;
-            Ok(Found {
+            let found = discover::local(&paths.proc, &paths.rootfs).into_iter();
+            let found = found.map(|found| Found {
+                name: found.name,
                 endpoints: found.endpoints,
                 ca_file: found.ca_file,
                 cert_file: found.cert_file,
@@ -533,7 +532,8 @@ async fn find(wanted: Wanted, paths: config::Paths) -> Result<Found, String> {
                 server_name: None,
                 assumed: found.assumed,
                 notes: found.notes,
-            })
+            });
+            Ok(found.collect())
         }
         Wanted::Srv {
             domain,
@@ -552,12 +552,12 @@ async fn find(wanted: Wanted, paths: config::Paths) -> Result<Found, String> {
                 notes.push(format!("left out, being without TLS: {}", left_out.join(", ")));
             }
             // As etcdctl does: with secure discovery the certificates must be of the domain that was asked.
-            Ok(Found {
+            Ok(vec![Found {
                 endpoints,
                 server_name: (!insecure).then_some(domain),
                 notes,
                 ..Found::default()
-            })
+            }])
         }
     }
 }
@@ -630,21 +630,6 @@ mod tests {
         assert!(lines[0].starts_with("bad.yaml:1:"), "{report}");
         assert_eq!(lines[1], "good.yaml: 2 rules, ok");
         assert!(lines[2].starts_with("none.yaml: could not read it: "), "{report}");
-    }
-
-    #[test]
-    fn summaries_are_listed_without_their_templates() {
-        for (summary, expected) in [
-            ("member {{ $labels.member }} is down", "member <member> is down"),
-            ("used {{ $value | humanizePercentage }}", "used <value>"),
-            (
-                "{{ if eq $value 1.0 }}once{{ else }}{{ $value }} times{{ end }}",
-                "once/<value> times",
-            ),
-            ("plain", "plain"),
-        ] {
-            assert_eq!(imagined(summary), expected);
-        }
     }
 
     #[test]

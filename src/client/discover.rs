@@ -1,5 +1,7 @@
 //! Finding etcd where nobody named an endpoint: on this host, and, where a domain is named, in DNS.
 
+mod places;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -20,6 +22,8 @@ const DEFAULT_ENDPOINT: &str = "http://127.0.0.1:2379";
 /// What was found.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Discovery {
+    /// What to call the cluster beside others of this host; none when it is the only one.
+    pub name: Option<String>,
     /// Endpoints, URLs.
     pub endpoints: Vec<String>,
     /// Whom to trust.
@@ -34,25 +38,60 @@ pub struct Discovery {
     pub notes: Vec<String>,
 }
 
-/// Looks for etcd on this host: its processes' flags, then kubeadm's manifest, then the default address. `proc` is where
-/// `/proc` is, `root` the host's root directory.
-///
-/// # Errors
-/// When there are several clusters, in words that name the endpoints of each.
-pub fn local(proc: &Path, root: &Path) -> Result<Discovery, String> {
-    let mut servers: Vec<Server> = match proc::local_etcds(proc) {
-        Ok(processes) => processes.iter().filter_map(Server::from_process).collect(),
-        Err(_) => Vec::new(),
-    };
+/// Looks for etcd on this host: its processes' flags, then kubeadm's manifest, then where k3s, RKE2 and etcdadm keep their
+/// settings, then the default address. `proc` is where `/proc` is, `root` the host's root directory. One for each cluster, at
+/// least one.
+pub fn local(proc: &Path, root: &Path) -> Vec<Discovery> {
+    let (mut servers, mut notes) = (Vec::new(), Vec::new());
+    // A `/proc` that cannot be listed has no process for us; whoever reads processes from it says so.
+    for process in proc::local_etcds(proc).unwrap_or_default() {
+        match (Server::from_process(&process), &process.unreadable) {
+            (Some(server), _) => servers.push(server),
+            (None, Some(error)) => notes.push(format!(
+                "the etcd process {} was found, and not what it was told: {}; {}, or name it with --endpoints",
+                process.pid, error.message, error.fix
+            )),
+            (None, None) => {}
+        }
+    }
     if servers.is_empty() {
-        servers.extend(Server::from_manifest(root));
+        servers.extend(Server::from_manifest(root, &mut notes));
+    }
+    if servers.is_empty() {
+        let (told, unread) = places::all(root);
+        servers.extend(told.iter().filter_map(|told| Server::from_place(told, root)));
+        notes.extend(unread);
     }
     let clusters = clusters(servers);
-    if clusters.len() > 1 {
-        return Err(several(&clusters));
+    let mut found: Vec<Discovery> = clusters.into_iter().map(together).collect();
+    match &mut *found {
+        [] => {
+            notes.push(format!(
+                "no endpoint was given and no etcd found on this host; trying {DEFAULT_ENDPOINT}"
+            ));
+            found.push(Discovery {
+                endpoints: vec![DEFAULT_ENDPOINT.into()],
+                assumed: true,
+                ..Discovery::default()
+            });
+        }
+        [_] => {}
+        several => {
+            notes.push(format!(
+                "{} etcd clusters run on this host; each is called by its first port, a configuration file can name them",
+                several.len()
+            ));
+            name(several);
+        }
     }
+    found[0].notes.splice(0..0, notes);
+    found
+}
+
+/// The servers of one cluster as one.
+fn together(servers: Vec<Server>) -> Discovery {
     let mut found = Discovery::default();
-    for server in clusters.into_iter().flatten() {
+    for server in servers {
         if found.endpoints.is_empty() {
             found.ca_file = server.ca_file;
             found.cert_file = server.cert_file;
@@ -76,14 +115,26 @@ pub fn local(proc: &Path, root: &Path) -> Result<Discovery, String> {
             }
         }
     }
-    if found.endpoints.is_empty() {
-        found.assumed = true;
-        found.endpoints.push(DEFAULT_ENDPOINT.into());
-        found.notes.push(format!(
-            "no endpoint was given and no etcd found on this host; trying {DEFAULT_ENDPOINT}"
-        ));
+    found
+}
+
+/// Names for several clusters of one host, where ports tell etcds apart: `etcd-2379`.
+fn name(clusters: &mut [Discovery]) {
+    let mut taken = BTreeSet::new();
+    for cluster in clusters {
+        let port = cluster
+            .endpoints
+            .first()
+            .and_then(|endpoint| endpoint.rsplit_once(':'));
+        let port = port.map_or("", |(_, port)| port.trim_end_matches('/'));
+        let mut name = format!("etcd-{port}");
+        let mut count = 1;
+        while !taken.insert(name.clone()) {
+            count += 1;
+            name = format!("etcd-{port}-{count}");
+        }
+        cluster.name = Some(name);
     }
-    Ok(found)
 }
 
 /// Servers of one cluster together, in the order of the first of each.
@@ -114,25 +165,6 @@ fn clusters(servers: Vec<Server>) -> Vec<Vec<Server>> {
     }
     clusters.sort_by_key(|cluster| cluster.first().map(|server| server.order));
     clusters
-}
-
-fn several(clusters: &[Vec<Server>]) -> String {
-    let of = |cluster: &Vec<Server>| {
-        let endpoints: Vec<&str> = cluster
-            .iter()
-            .flat_map(|server| &server.endpoints)
-            .map(String::as_str)
-            .collect();
-        let origins: Vec<&str> = cluster.iter().map(|server| &*server.origin).collect();
-        format!("{} ({})", endpoints.join(","), origins.join(", "))
-    };
-    let groups: Vec<String> = clusters.iter().map(of).collect();
-    format!(
-        "{} etcd clusters run on this host: {}; name the endpoints of one with --endpoints, or each as a cluster in a \
-         configuration file",
-        clusters.len(),
-        groups.join(" and ")
-    )
 }
 
 /// One etcd server, as its settings tell.
@@ -179,9 +211,21 @@ impl Server {
         }
     }
 
-    fn from_manifest(root: &Path) -> Option<Self> {
+    /// What is said in `notes` is why a manifest that is there could not be read.
+    fn from_manifest(root: &Path, notes: &mut Vec<String>) -> Option<Self> {
         let path = root.join(MANIFEST);
-        let flags = manifest_flags(&std::fs::read_to_string(&path).ok()?)?;
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+                notes.push(format!(
+                    "could not read kubeadm's {}: {error}; run as root, or name etcd with --endpoints, --cacert, --cert and --key",
+                    path.display()
+                ));
+                return None;
+            }
+            Err(_) => return None,
+        };
+        let flags = manifest_flags(&text)?;
         let urls: Vec<&str> = flags
             .get("advertise-client-urls")?
             .split(',')
@@ -189,6 +233,14 @@ impl Server {
             .collect();
         let file = |setting: &str| Some(root.join(flags.get(setting)?.trim_start_matches('/')));
         Self::new(path.display().to_string(), &urls, file)
+    }
+
+    fn from_place(told: &places::Told, root: &Path) -> Option<Self> {
+        let setting = |name| told.settings.get(name).map(String::as_str);
+        let urls = setting("advertise-client-urls").or_else(|| setting("listen-client-urls"))?;
+        let urls: Vec<&str> = urls.split(',').map(str::trim).collect();
+        let file = |name: &str| Some(root.join(told.settings.get(name)?.trim_start_matches('/')));
+        Self::new(told.origin.clone(), &urls, file)
     }
 
     fn new(origin: String, urls: &[&str], file: impl Fn(&str) -> Option<PathBuf>) -> Option<Self> {
@@ -211,10 +263,11 @@ impl Server {
             .any(|endpoint| endpoint.starts_with("https"))
         {
             server.ca_file = file("trusted-ca-file");
-            let kubeadm = server.ca_file.as_deref().and_then(kubeadm_client);
+            let client = |ca_file: &Path| kubeadm_client(ca_file).or_else(|| places::client_of(ca_file));
+            let client = server.ca_file.as_deref().and_then(client);
             // etcd's own certificate last: mostly it may be used by a client too.
             let own = || Some((file("cert-file")?, file("key-file")?));
-            (server.cert_file, server.key_file) = kubeadm.or_else(own).unzip();
+            (server.cert_file, server.key_file) = client.or_else(own).unzip();
         }
         Some(server)
     }
@@ -338,168 +391,4 @@ fn endpoint(scheme: &str, target: &str, port: u16) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::fs;
-
-    use super::*;
-
-    const POD: &str = "apiVersion: v1\nkind: Pod\nspec:\n  containers:\n  - command:\n    - etcd\n\
-        \x20   - --advertise-client-urls=https://10.0.0.5:2379\n    - --cert-file=/etc/kubernetes/pki/etcd/server.crt\n\
-        \x20   - --key-file=/etc/kubernetes/pki/etcd/server.key\n    - --trusted-ca-file=/etc/kubernetes/pki/etcd/ca.crt\n\
-        \x20   - --listen-client-urls=https://127.0.0.1:2379,https://10.0.0.5:2379\n    image: etcd\n";
-
-    fn process(proc: &Path, pid: u32, arguments: &[&str]) {
-        let dir = proc.join(pid.to_string());
-        fs::create_dir_all(&dir).unwrap();
-        fs::write(dir.join("cmdline"), arguments.join("\0") + "\0").unwrap();
-        fs::write(dir.join("environ"), "").unwrap();
-    }
-
-    #[test]
-    fn finds_local_processes() {
-        let host = tempfile::tempdir().unwrap();
-        let proc = host.path().join("proc");
-        process(
-            &proc,
-            10,
-            &[
-                "etcd",
-                "--advertise-client-urls",
-                "http://127.0.0.1:2379,http://0.0.0.0:22379",
-            ],
-        );
-        process(
-            &proc,
-            11,
-            &["etcd", "--advertise-client-urls=http://127.0.0.1:3379"],
-        );
-        let found = local(&proc, host.path()).unwrap();
-        assert_eq!(
-            found.endpoints,
-            [
-                "http://127.0.0.1:2379",
-                "http://127.0.0.1:22379",
-                "http://127.0.0.1:3379"
-            ]
-        );
-        assert_eq!((found.ca_file, found.cert_file), (None, None));
-        assert!(found.notes[0].contains("the etcd process 10 serves http://127.0.0.1:2379"));
-    }
-
-    #[test]
-    fn several_clusters_are_told_and_refused() {
-        let host = tempfile::tempdir().unwrap();
-        let proc = host.path().join("proc");
-        let tls = |ca: &'static str, url: &'static str| {
-            ["etcd", "--trusted-ca-file", ca, "--advertise-client-urls", url]
-        };
-        process(&proc, 10, &tls("/a/ca.crt", "https://a:2379"));
-        process(&proc, 11, &tls("/b/ca.crt", "https://b:2379"));
-        let words = local(&proc, host.path()).unwrap_err();
-        assert!(
-            words.contains("https://a:2379 (the etcd process 10) and https://b:2379 (the etcd process 11)"),
-            "{words}"
-        );
-        assert!(words.contains("--endpoints"), "{words}");
-    }
-
-    #[test]
-    fn the_peers_that_processes_begin_with_tell_clusters_apart() {
-        let host = tempfile::tempdir().unwrap();
-        let proc = host.path().join("proc");
-        let member = |pid, url: &str, peers: &str| {
-            let url = format!("--advertise-client-urls=http://{url}:2379");
-            process(&proc, pid, &["etcd", &url, "--initial-cluster", peers]);
-        };
-        member(10, "a", "a=http://a:2380");
-        member(11, "c", "c=http://c:2380,a=http://a:2380,b=http://b:2380");
-        member(12, "b", "a=http://a:2380,b=http://b:2380");
-        process(&proc, 13, &["etcd", "--advertise-client-urls=http://d:2379"]);
-        let found = local(&proc, host.path()).unwrap();
-        assert_eq!(
-            found.endpoints,
-            ["http://a:2379", "http://c:2379", "http://b:2379", "http://d:2379"]
-        );
-
-        member(9, "x", "a=http://x:2380");
-        let words = local(&proc, host.path()).unwrap_err();
-        assert!(
-            words.starts_with(
-                "2 etcd clusters run on this host: http://x:2379,http://d:2379 (the etcd process 9"
-            ),
-            "{words}"
-        );
-        assert!(
-            words.contains("and http://a:2379,http://c:2379,http://b:2379 ("),
-            "{words}"
-        );
-    }
-
-    #[test]
-    fn a_member_with_an_authority_of_its_own_is_left_out_and_said() {
-        let host = tempfile::tempdir().unwrap();
-        let proc = host.path().join("proc");
-        for (pid, name) in [(10, "a"), (11, "b")] {
-            let ca = format!("--trusted-ca-file=/{name}/ca.crt");
-            let url = format!("--advertise-client-urls=https://{name}:2379");
-            process(
-                &proc,
-                pid,
-                &["etcd", &ca, &url, "--initial-cluster=a=https://a:2380"],
-            );
-        }
-        let found = local(&proc, host.path()).unwrap();
-        assert_eq!(found.endpoints, ["https://a:2379"]);
-        assert!(found.notes[1].contains("process 11 trusts another authority"));
-    }
-
-    #[test]
-    fn finds_kubeadms_manifest_and_its_client_certificate() {
-        let host = tempfile::tempdir().unwrap();
-        let kubernetes = host.path().join("etc/kubernetes");
-        fs::create_dir_all(kubernetes.join("manifests")).unwrap();
-        fs::create_dir_all(kubernetes.join("pki/etcd")).unwrap();
-        fs::write(kubernetes.join("manifests/etcd.yaml"), POD).unwrap();
-        let found = local(&host.path().join("proc"), host.path()).unwrap();
-        assert_eq!(found.endpoints, ["https://10.0.0.5:2379"]);
-        assert_eq!(found.ca_file, Some(kubernetes.join("pki/etcd/ca.crt")));
-        assert_eq!(found.cert_file, Some(kubernetes.join("pki/etcd/server.crt")));
-
-        for file in ["healthcheck-client.crt", "healthcheck-client.key"] {
-            fs::write(kubernetes.join("pki/etcd").join(file), "").unwrap();
-        }
-        let found = local(&host.path().join("proc"), host.path()).unwrap();
-        assert_eq!(
-            found.cert_file,
-            Some(kubernetes.join("pki/etcd/healthcheck-client.crt"))
-        );
-        assert_eq!(
-            found.key_file,
-            Some(kubernetes.join("pki/etcd/healthcheck-client.key"))
-        );
-    }
-
-    #[test]
-    fn falls_back_to_the_default_address() {
-        let host = tempfile::tempdir().unwrap();
-        let found = local(&host.path().join("proc"), host.path()).unwrap();
-        assert_eq!(found.endpoints, [DEFAULT_ENDPOINT]);
-        assert!(found.assumed && found.notes[0].contains("no etcd found"));
-    }
-
-    #[test]
-    fn srv_records_are_named_as_etcdctl_names_them() {
-        assert_eq!(
-            record_name("etcd-client-ssl", "", "example.com"),
-            "_etcd-client-ssl._tcp.example.com."
-        );
-        assert_eq!(
-            record_name("etcd-client", "blue", "example.com."),
-            "_etcd-client-blue._tcp.example.com."
-        );
-        assert_eq!(
-            endpoint("https", "a.example.com.", 2379),
-            "https://a.example.com:2379"
-        );
-    }
-}
+mod tests;

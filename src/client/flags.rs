@@ -136,7 +136,7 @@ pub(super) fn from_file(path: &Path) -> Result<BTreeMap<&'static str, String>, C
 }
 
 /// Reads etcd's YAML configuration file, whose keys are the flags' names, those of certificates in sections.
-fn from_yaml(text: &str) -> Result<BTreeMap<&'static str, String>, String> {
+pub(super) fn from_yaml(text: &str) -> Result<BTreeMap<&'static str, String>, String> {
     type Keys = BTreeMap<String, serde_json::Value>;
     let mut keys: Keys = serde_saphyr::from_str(text).map_err(|error| error.to_string())?;
     for (section, prefix) in SECTIONS {

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::etcdctl::FOUND_HERE;
 use super::load::{Loader, Merged};
 use super::{Cluster, Config, Error, Note, Paths, Problem, Rules, Sources, Web, duration, layer, raw, show};
 use crate::client::logs::{Place, Which};
@@ -113,9 +114,31 @@ impl Check<'_> {
         match opened {
             Ok(metadata) if metadata.is_dir() => self.problem(key, format!("{} is a folder", path.display())),
             Ok(_) => {}
-            Err(error) => self.problem(key, format!("could not open {}: {error}", path.display())),
+            Err(error) => {
+                let advice = self.advice(key, &error);
+                self.problem(key, format!("could not open {}: {error}{advice}", path.display()));
+            }
         }
         Some(path)
+    }
+
+    /// What to do about a file that cannot be opened, as far as that is not plain.
+    fn advice(&self, key: &[&str], error: &std::io::Error) -> String {
+        let denied = error.kind() == std::io::ErrorKind::PermissionDenied;
+        let permission = denied.then(|| "run as a user who may read it, such as root".to_owned());
+        let flag = match key.last() {
+            Some(&"ca_file") => Some("--cacert"),
+            Some(&"cert_file") => Some("--cert"),
+            Some(&"key_file") => Some("--key"),
+            _ => None,
+        };
+        let flag = flag.filter(|_| self.merged.place(&owned(key)) == FOUND_HERE);
+        let other = flag.map(|flag| format!("name another file with {flag}"));
+        let advice: Vec<String> = permission.into_iter().chain(other).collect();
+        match advice.is_empty() {
+            true => String::new(),
+            false => format!("; {}", advice.join(", or ")),
+        }
     }
 
     /// The deadline of a call. Where nothing sets it and the interval is short, it follows the interval; one that was

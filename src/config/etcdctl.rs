@@ -28,6 +28,9 @@ const NAMES: [&str; 13] = [
     "command-timeout",
 ];
 
+/// The place of what was found where etcd runs beside etcd-doctor.
+pub(super) const FOUND_HERE: &str = "found on this host";
+
 /// These may stand beside a file that names clusters: they are not about one of them.
 const NOT_OF_A_CLUSTER: [&str; 2] = ["dial-timeout", "command-timeout"];
 
@@ -156,20 +159,60 @@ impl Connection {
                 .0
                 .get("discovery-srv")
                 .map_or_else(String::new, |given| given.place.clone()),
-            Wanted::Local => "found on this host".into(),
+            Wanted::Local => FOUND_HERE.into(),
         }
     }
 
-    /// Writes the one cluster into a layer. What was given goes before what was found; as in etcdctl, endpoints that were
-    /// looked up in DNS go before `--endpoints`, unless there are none.
-    pub fn cluster(&self, layer: &mut Layer, found: Option<(Found, String)>) -> Result<(), Problem> {
-        let mut cluster = Layer::new(layer.name);
+    /// Writes the cluster, or each of those that were found, into a layer. What was given goes before what was found; as in
+    /// etcdctl, endpoints that were looked up in DNS go before `--endpoints`, unless there are none.
+    pub fn clusters(&self, layer: &mut Layer, found: Option<(Vec<Found>, String)>) -> Result<(), Problem> {
         let place = self.0.values().next().map_or("", |given| &given.place).to_owned();
-        cluster.set(&["name"], "etcd", "default");
+        layer.places.insert(vec!["clusters".into()], place);
+        let (found, place) = found.unwrap_or_default();
+        self.is_of_one(&found)?;
+        let found: Vec<Option<&Found>> = match &*found {
+            [] => vec![None],
+            found => found.iter().map(Some).collect(),
+        };
+        let mut clusters = Vec::with_capacity(found.len());
+        for (at, found) in found.into_iter().enumerate() {
+            let cluster = self.cluster(layer.name, found.map(|found| (found, &*place)))?;
+            for (path, place) in cluster.places {
+                let path = ["clusters".to_owned(), at.to_string()].into_iter().chain(path);
+                layer.places.insert(path.collect(), place);
+            }
+            clusters.push(Value::from(cluster.dict));
+        }
+        layer.dict.insert("clusters".into(), Value::from(clusters));
+        Ok(())
+    }
+
+    /// A certificate or a password is of one cluster: it is not shown to the others that were found beside it.
+    fn is_of_one(&self, found: &[Found]) -> Result<(), Problem> {
+        let of_one = self.0.iter().find(|(name, _)| !NOT_OF_A_CLUSTER.contains(name));
+        let (Some((_, given)), [_, _, ..]) = (of_one, found) else {
+            return Ok(());
+        };
+        let each: Vec<String> = found.iter().map(|found| found.endpoints.join(",")).collect();
+        Err(problem(
+            given,
+            &format!(
+                "{} etcd clusters run on this host: {}; name the endpoints of the one that this is about with --endpoints, or \
+                 each as a cluster in a configuration file",
+                found.len(),
+                each.join(" and ")
+            ),
+        ))
+    }
+
+    fn cluster(&self, layer: &'static str, found: Option<(&Found, &str)>) -> Result<Layer, Problem> {
+        let mut cluster = Layer::new(layer);
+        let name = found.and_then(|(found, _)| found.name.as_deref());
+        cluster.set(&["name"], name.unwrap_or("etcd"), "default");
         if let Some(given) = self.0.get("endpoints") {
             cluster.set(&["endpoints"], given.value.clone(), &given.place);
         }
-        if let Some((found, place)) = &found {
+        if let Some((found, place)) = found {
             if !found.endpoints.is_empty() {
                 cluster.set(&["endpoints"], found.endpoints.clone(), place);
             }
@@ -200,15 +243,7 @@ impl Connection {
             self.make_secure(&mut cluster);
         }
         self.user(&mut cluster)?;
-        layer.places.insert(vec!["clusters".into()], place);
-        for (path, place) in cluster.places {
-            let path = ["clusters", "0"].into_iter().map(str::to_owned).chain(path);
-            layer.places.insert(path.collect(), place);
-        }
-        layer
-            .dict
-            .insert("clusters".into(), Value::from(vec![Value::from(cluster.dict)]));
-        Ok(())
+        Ok(cluster)
     }
 
     /// `--insecure-transport=false`: endpoints without a scheme are `https`, even without any certificate given.

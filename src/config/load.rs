@@ -33,6 +33,8 @@ pub struct Flags {
 /// What was discovered.
 #[derive(Clone, Debug, Default)]
 pub struct Found {
+    /// What to call the cluster beside others that were found; none when it is the only one.
+    pub name: Option<String>,
     /// Endpoints, as etcdctl writes them.
     pub endpoints: Vec<String>,
     /// Whom to trust.
@@ -49,8 +51,10 @@ pub struct Found {
     pub notes: Vec<String>,
 }
 
-/// Looks for endpoints, on a host that is seen at these paths. The error says in words why that could not be done.
-pub type Discover = Arc<dyn Fn(Wanted, Paths) -> BoxFuture<'static, Result<Found, String>> + Send + Sync>;
+/// Looks for endpoints, on a host that is seen at these paths: one of what was found for each cluster, at least one. The error
+/// says in words why that could not be done.
+pub type Discover =
+    Arc<dyn Fn(Wanted, Paths) -> BoxFuture<'static, Result<Vec<Found>, String>> + Send + Sync>;
 
 /// Reads a configuration, as often as wanted, from the same places.
 #[derive(Clone)]
@@ -116,9 +120,9 @@ impl Loader {
                         endpoints: vec!["127.0.0.1:2379".into()],
                         ..Found::default()
                     };
-                    Some((assumed, "default".into()))
+                    Some((vec![assumed], "default".into()))
                 });
-            connection.cluster(&mut from_flags, found).map_err(Error::from)?;
+            connection.clusters(&mut from_flags, found).map_err(Error::from)?;
         }
         if !problems.is_empty() {
             return Err(Error(problems));
@@ -173,7 +177,7 @@ impl Loader {
         connection: &Connection,
         paths: Paths,
         notes: &mut Vec<Note>,
-    ) -> Result<Option<(Found, String)>, Error> {
+    ) -> Result<Option<(Vec<Found>, String)>, Error> {
         let Some(wanted) = connection.wanted().map_err(Error::from)? else {
             return Ok(None);
         };
@@ -187,11 +191,12 @@ impl Loader {
             path: String::new(),
             what,
         })?;
-        notes.extend(found.notes.iter().map(|text| Note {
+        let told = found.iter().flat_map(|found| &found.notes);
+        notes.extend(told.map(|text| Note {
             warning: false,
             text: text.clone(),
         }));
-        let place = if found.assumed {
+        let place = if found.iter().any(|found| found.assumed) {
             "default".to_owned()
         } else {
             place

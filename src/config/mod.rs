@@ -9,6 +9,7 @@ mod duration;
 mod env;
 mod etcdctl;
 mod file;
+mod init;
 mod layer;
 mod load;
 mod raw;
@@ -202,6 +203,11 @@ impl Config {
             }
         }
         secrets
+    }
+
+    /// As a commented YAML file to begin with: what was found, and what one may want to say besides. No password is in it.
+    pub fn to_first_file(&self) -> String {
+        init::yaml(self)
     }
 
     /// As a YAML file that gives the same configuration, with the place of each value beside it; passwords are hidden.

@@ -76,7 +76,7 @@ pub(super) fn yaml(config: &Config) -> String {
 }
 
 /// A text in double quotes. JSON's strings are YAML's, too.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 

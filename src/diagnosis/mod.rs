@@ -4,6 +4,7 @@ mod checklist;
 mod coverage;
 mod evidence;
 mod explain;
+pub mod inspection;
 mod judges;
 mod practices;
 mod remedy;

@@ -15,7 +15,7 @@ use crate::diagnosis::Diagnosis;
 use crate::render::{Report, TextStyle, ToolInfo, json, markdown, nagios, text};
 
 /// As wide as prose is good to read; plain, for who reads it is not known to have a terminal.
-const STYLE: TextStyle = TextStyle {
+pub(super) const STYLE: TextStyle = TextStyle {
     width: 100,
     color: false,
     ascii: false,
@@ -108,12 +108,17 @@ pub(super) async fn schema() -> Response {
 /// The report over these diagnoses, as of now.
 pub(super) fn report<'a>(state: &State, diagnoses: &'a [Diagnosis]) -> Report<'a> {
     Report {
-        tool: ToolInfo {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            rules_digest: state.watched.borrow().rules_digest.clone(),
-        },
+        tool: tool(state),
         time: (state.clock)(),
         diagnoses,
+    }
+}
+
+/// This version and the rules in force.
+pub(super) fn tool(state: &State) -> ToolInfo {
+    ToolInfo {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        rules_digest: state.watched.borrow().rules_digest.clone(),
     }
 }
 
@@ -143,7 +148,7 @@ pub(super) fn selected(clusters: Vec<Seen>, wanted: Option<&str>) -> Result<Vec<
     Ok(found)
 }
 
-fn not_yet(clusters: &[Seen]) -> ApiError {
+pub(super) fn not_yet(clusters: &[Seen]) -> ApiError {
     let troubles: Vec<String> = clusters.iter().filter_map(Seen::trouble).collect();
     if troubles.is_empty() {
         return ApiError::unavailable("no cluster is being watched yet; try again in some seconds");

@@ -13,6 +13,7 @@ use tower::ServiceExt;
 use super::{Cluster, State, Watched, router};
 use crate::diagnosis::{Coverage, Diagnosis, Status};
 use crate::model::{ClusterFacts, Sample, Timestamp};
+use crate::rules::RuleSet;
 use crate::snapshot::Snapshot;
 use crate::store::{self, SharedStore, Store};
 
@@ -43,6 +44,18 @@ pub(super) fn snapshot(cluster: &str) -> Snapshot {
         rules: Arc::default(),
         outcomes: Vec::new(),
         afterwards: &[],
+    }
+}
+
+/// The same, judged by the rules `Full`, which explains `Slow`; neither sees anything.
+pub(super) fn judged(cluster: &str) -> Snapshot {
+    let text = "groups: [{name: g, rules: [
+        {alert: Full, expr: 'size > 10', labels: {severity: critical, category: quota}, annotations: {explains: Slow}},
+        {alert: Slow, expr: 'size > 5', labels: {severity: warning, category: disk}}]}]";
+    let groups = crate::rules::load("f.yaml", text).expect("test data");
+    Snapshot {
+        rules: Arc::new(RuleSet::new(groups)),
+        ..snapshot(cluster)
     }
 }
 

@@ -3,11 +3,13 @@
 //! | route | gives |
 //! |---|---|
 //! | `GET /` | the page: clusters, members, problems, charts (`?cluster=`); no external assets |
+//! | `GET /alerts`, `/alerts/{alert}` | the pages of all alerts and of one: parts, history, relatives (`?cluster=`) |
 //! | `GET /expression` | the page of one expression (`?expr=`): its present values and its last hour |
 //! | `GET /assets/page.js` | the script of both |
 //! | `GET /metrics` | OpenMetrics 1.0 or text 0.0.4, as `Accept` asks; gzip |
 //! | `GET /api/v1/diagnosis` | the diagnosis (`?cluster=`, `?format=json\|text\|markdown`) |
 //! | `GET /api/v1/diagnosis/schema` | its JSON Schema |
+//! | `GET /api/v1/explanation` | one alert looked at closely (`?alert=`, `?cluster=`, `?format=json\|text`) |
 //! | `GET /api/v1/health` | `application/health+json`; 503 when something critical fires |
 //! | `/api/v1/query`, `/query_range`, `/series`, `/labels`, `/label/{name}/values`, `/rules`, `/alerts`, `/metadata`, `/status/buildinfo` | Prometheus' HTTP API over the windows of all clusters; `POST` too where Prometheus takes it |
 //! | `GET /api/v1/bundle` | all that the diagnosis was made from, as a file (`?cluster=`) |
@@ -24,6 +26,7 @@ mod admin;
 mod assets;
 mod bundle;
 mod diagnosis;
+mod explanation;
 mod exposition;
 mod health;
 mod instruments;
@@ -61,11 +64,14 @@ pub use self::server::{BindError, bind, serve};
 /// Every route, for the answer to an unknown one. The table above says what each gives.
 const ROUTES: &[&str] = &[
     "/",
+    "/alerts",
+    "/alerts/{alert}",
     "/expression",
     "/assets/{name}",
     "/metrics",
     "/api/v1/diagnosis",
     "/api/v1/diagnosis/schema",
+    "/api/v1/explanation",
     "/api/v1/health",
     "/api/v1/bundle",
     "/api/v1/query",
@@ -205,6 +211,9 @@ pub fn router(state: State) -> Router {
         .route("/api/v1/alerts", get(prom::alerts))
         .route("/api/v1/metadata", get(prom::metadata))
         .route("/api/v1/status/buildinfo", get(prom::build_info))
+        .route("/alerts", get(page::alert::list))
+        .route("/alerts/{alert}", get(page::alert::page))
+        .route("/api/v1/explanation", get(explanation::explanation))
         .route("/runbooks/{alert}", get(runbooks::runbook))
         .route("/-/healthy", get(admin::healthy))
         .route("/-/ready", get(admin::ready))
@@ -234,20 +243,26 @@ async fn unknown_method(method: axum::http::Method, uri: Uri) -> ApiError {
 mod tests {
     use axum::http::StatusCode;
 
-    use super::fixtures::{Api, snapshot};
+    use super::fixtures::{Api, judged, snapshot};
     use super::*;
 
     #[tokio::test]
     async fn every_listed_route_exists_and_answers_head() {
-        let api = Api::of([snapshot("etcd")]);
+        let api = Api::of([judged("etcd")]);
         for route in ROUTES {
             let name = if route.starts_with("/assets") {
                 "page.js"
             } else {
                 "job"
             };
-            let path = route.replace("{alert}", "EtcdNoLeader").replace("{name}", name);
+            let alert = if route.starts_with("/alerts") {
+                "Full"
+            } else {
+                "EtcdNoLeader"
+            };
+            let path = route.replace("{alert}", alert).replace("{name}", name);
             let path = match *route {
+                "/api/v1/explanation" => format!("{path}?alert=Full"),
                 "/api/v1/query" => format!("{path}?query=1"),
                 "/api/v1/query_range" => format!("{path}?query=1&start=0&end=1&step=1"),
                 "/api/v1/series" => format!("{path}?match[]=up"),

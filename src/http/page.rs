@@ -1,6 +1,7 @@
 //! `GET /`: the page. Everything that it says is in the HTML; a script of our own keeps it up to date and draws the charts
 //! (`assets/page.js`), and without one a browser loads it anew every 5 s. Nothing is loaded from elsewhere.
 
+pub(super) mod alert;
 mod charts;
 mod cluster;
 pub(super) mod expression;
@@ -99,6 +100,14 @@ pub(super) fn frame(title: &str, form: Form, body: &Markup) -> Markup {
     }
 }
 
+/// Where the script says that contact is lost, and to who listens what has changed.
+fn signs() -> Markup {
+    html! {
+        p #contact.loud role="alert" hidden {}
+        p #news.heard role="status" {}
+    }
+}
+
 fn document(report: &Report<'_>, wanted: &Wanted) -> Markup {
     let form = Form {
         moving: wanted.refresh.as_deref() != Some("off"),
@@ -109,8 +118,7 @@ fn document(report: &Report<'_>, wanted: &Wanted) -> Markup {
             h1 { a href="/" { "etcd-doctor" } }
             (links(form.moving, wanted.cluster.as_deref()))
         }
-        p #contact.loud role="alert" hidden {}
-        p #news.heard role="status" {}
+        (signs())
         main {
             @match report.diagnoses {
                 [] => p { "No cluster is being watched yet." },
@@ -144,6 +152,7 @@ fn links(moving: bool, cluster: Option<&str>) -> Markup {
             a href=(with("/api/v1/diagnosis?format=text")) { "text" }
             a href=(with("/api/v1/diagnosis")) { "JSON" }
             a href=(with("/api/v1/diagnosis?format=markdown")) { "Markdown" }
+            a href="/alerts" { "alerts" }
             a href="/expression" { "expression" }
             a href="/metrics" { "metrics" }
             @if moving {
@@ -233,7 +242,12 @@ const fn urgency(status: Status) -> u8 {
 
 /// A status as a word in its colour: the word alone suffices.
 fn badge(status: Status) -> Markup {
-    html! { span.badge.(status.as_str()) { (status.as_str()) } }
+    badge_of(status.as_str(), status.as_str())
+}
+
+/// A word in the colour of a status.
+fn badge_of(class: &str, word: &str) -> Markup {
+    html! { span.badge.(class) { (word) } }
 }
 
 #[cfg(test)]
@@ -324,6 +338,20 @@ mod tests {
         let scripts = page.matches("<script").count();
         assert!(scripts == 1 && !page.contains("javascript:"), "{page}");
         assert!(page.contains("&lt;script&gt;alert('&quot;&amp;"), "{page}");
+    }
+
+    #[tokio::test]
+    async fn a_hostile_name_is_a_text_wherever_it_stands() {
+        for text in fixture::HOSTILE {
+            for (at, diagnosis) in fixture::hostile(text).into_iter().enumerate() {
+                let page = Api::of([of_diagnosis(diagnosis)]).get("/").await.body;
+                assert_eq!(page.matches("<script").count(), 1, "{at} {text:?}: {page}");
+                assert!(
+                    !page.contains("<img") && !page.contains("href=\"javascript"),
+                    "{at} {text:?}: {page}"
+                );
+            }
+        }
     }
 
     #[tokio::test]

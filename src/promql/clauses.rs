@@ -128,7 +128,9 @@ fn group(text: String, whole: &Expr, inside: &Expr, depth: usize, joined_by: Str
 
 /// The operands that set operators join, and the first such operator: they bind least, so that all after it are such, too.
 fn sets(expr: &Expr) -> Option<(&Binary, usize)> {
-    let Expr::Binary(binary) = expr.unwrapped() else { return None };
+    let Expr::Binary(binary) = expr.unwrapped() else {
+        return None;
+    };
     let first = binary.links.iter().position(|link| link.op.is_set())?;
     Some((binary, first))
 }
@@ -138,7 +140,7 @@ fn up_to(binary: &Binary, links: usize) -> Expr {
     if links == 0 {
         return Expr::clone(&binary.first);
     }
-    let links = binary.links[..links].to_vec();
+    let links = &binary.links[..links];
     let mut operands = links.iter().map(|link| &link.right).chain([&*binary.first]);
     let kind = match operands.all(|operand| operand.kind() == ValueKind::Scalar) {
         true => ValueKind::Scalar,
@@ -146,7 +148,7 @@ fn up_to(binary: &Binary, links: usize) -> Expr {
     };
     Expr::Binary(Binary {
         first: binary.first.clone(),
-        links,
+        links: links.to_vec(),
         kind,
     })
 }
@@ -176,7 +178,9 @@ fn around(aggregate: &Aggregate) -> String {
 
 /// The last operator of an expression, when it compares and filters.
 fn comparison(expr: &Expr) -> Option<Comparison> {
-    let Expr::Binary(binary) = expr.unwrapped() else { return None };
+    let Expr::Binary(binary) = expr.unwrapped() else {
+        return None;
+    };
     let (link, before) = binary.links.split_last()?;
     if !link.op.is_comparison() || link.bool {
         return None;

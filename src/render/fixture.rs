@@ -299,3 +299,70 @@ pub(crate) fn quorum_lost() -> Diagnosis {
     }];
     diagnosis
 }
+
+/// What a cluster might be called by somebody who means harm, or by accident.
+pub(crate) const HOSTILE: [&str; 9] = [
+    "\u{1b}]0;title\u{7}\u{1b}[2J\u{1b}[31m",
+    "\u{9b}2J\u{90}q\u{9c}\u{7f}\u{8}",
+    "\u{202e}drawkcab\u{2066}\u{61c}\u{2028}x",
+    "two\nlines\r\n| a | b |\n|---|---|\n# heading",
+    "a|b \\|c \\\\| d|",
+    "`one` ``two ```three` `",
+    "<script>alert(1)</script><img src=x onerror=alert(1)>\"'&amp;",
+    "![beacon](http://evil.example/x) [click](javascript:alert(1)) [ref][1] <http://evil.example>",
+    "it's='x';1;2|rta=5ms;;;0",
+];
+
+/// Diagnoses with this text wherever one from a cluster or a rule's template stands.
+pub(crate) fn hostile(text: &str) -> Vec<Diagnosis> {
+    let mut diagnoses = vec![quota(), quorum_lost()];
+    for diagnosis in &mut diagnoses {
+        diagnosis.cluster = text.into();
+        diagnosis.summary = text.into();
+        for member in &mut diagnosis.facts.members {
+            member.name = format!("{}{text}", member.name).into();
+            member.version = Some(text.into());
+            member.endpoint = Some(text.into());
+            if !member.reachable {
+                member.unreachable_because = text.into();
+            }
+        }
+        diagnosis.facts.quorum.leader = Some(text.into());
+        for item in diagnosis
+            .checklist
+            .iter_mut()
+            .chain(&mut diagnosis.best_practices)
+        {
+            item.detail = text.into();
+        }
+        for gap in &mut diagnosis.coverage.gaps {
+            (gap.reason, gap.fix) = (text.into(), text.into());
+        }
+        for error in &mut diagnosis.errors {
+            (error.source, error.message) = (text.into(), text.into());
+        }
+        poison(&mut diagnosis.problems, text);
+    }
+    diagnoses
+}
+
+fn poison(problems: &mut [Problem], text: &str) {
+    for problem in problems {
+        let texts = [
+            &mut problem.alert,
+            &mut problem.category,
+            &mut problem.summary,
+            &mut problem.description,
+            &mut problem.impact,
+            &mut problem.remedy,
+        ];
+        texts.into_iter().for_each(|place| *place = text.to_owned());
+        problem.member = Some(text.to_owned());
+        problem.labels = Labels::new([("alertname", text), ("member", text)]);
+        for evidence in &mut problem.evidence {
+            (evidence.text, evidence.expr) = (text.to_owned(), text.to_owned());
+            (evidence.unit, evidence.reference) = (text.to_owned(), text.to_owned());
+        }
+        poison(&mut problem.explains, text);
+    }
+}

@@ -14,7 +14,21 @@ pub const SCHEMA: &str = include_str!("diagnosis.schema.json");
 /// Renders as indented JSON with a line feed at the end.
 pub fn render(report: &Report<'_>) -> String {
     // Serialising fails only on keys that are no strings and on impls that fail: the types below have neither.
-    let mut text = serde_json::to_string_pretty(&Document::of(report)).unwrap_or_default();
+    let text = serde_json::to_string_pretty(&Document::of(report)).unwrap_or_default();
+    for_terminals(text)
+}
+
+/// JSON as it may be shown to a terminal, with a line feed at the end: what one would obey, and JSON need not escape, is
+/// escaped all the same. That only stands inside strings.
+pub(super) fn for_terminals(mut text: String) -> String {
+    let obeyed = |letter: char| letter != '\n' && super::page::is_obeyed(letter);
+    if text.contains(obeyed) {
+        let escape = |letter: char| match obeyed(letter) {
+            true => format!("\\u{:04x}", u32::from(letter)),
+            false => letter.to_string(),
+        };
+        text = text.chars().map(escape).collect();
+    }
     text.push('\n');
     text
 }

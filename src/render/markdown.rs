@@ -111,13 +111,10 @@ fn environment(out: &mut String, diagnosis: &Diagnosis) {
     };
     paragraph(out, &format!("Before the commands below{password}:"));
     let lines: Vec<_> = exports.iter().map(|export| clean(export, false)).collect();
-    // A path may hold anything, a fence too: then it is put between longer ones.
-    let fence = if lines.iter().any(|line| line.contains("```")) {
-        "``````"
-    } else {
-        "```"
-    };
-    paragraph(out, &format!("{fence}sh\n{}\n{fence}", lines.join("\n")));
+    let text = lines.join("\n");
+    // A path may hold anything, a fence too.
+    let fence = "`".repeat(longest_run(&text, '`').max(2) + 1);
+    paragraph(out, &format!("{fence}sh\n{text}\n{fence}"));
 }
 
 fn section(out: &mut String, problem: &Problem, now: Timestamp) {
@@ -128,7 +125,7 @@ fn section(out: &mut String, problem: &Problem, now: Timestamp) {
     );
     paragraph(
         out,
-        &format!("`{}`, {}.", problem.alert, state_in_words(problem, now)),
+        &format!("{}, {}.", code(&problem.alert), state_in_words(problem, now)),
     );
     for (lead, text) in [("", &problem.description), ("**Impact:** ", &problem.impact)] {
         if !text.trim().is_empty() {
@@ -141,7 +138,7 @@ fn section(out: &mut String, problem: &Problem, now: Timestamp) {
     }
     if !problem.remedy.trim().is_empty() {
         paragraph(out, "**What to do**");
-        let lines = problem.remedy.trim().lines().map(|line| clean(line, false));
+        let lines = problem.remedy.trim().lines().map(step);
         paragraph(out, &lines.collect::<Vec<_>>().join("\n"));
     }
     if !problem.runbook_url.is_empty() {
@@ -192,9 +189,9 @@ fn symptoms(out: &mut String, problems: &[Problem], now: Timestamp, depth: usize
         // Writing to a String cannot fail.
         let _ = writeln!(
             out,
-            "{indent}- {severity}: {} (`{}`, {state})",
+            "{indent}- {severity}: {} ({}, {state})",
             title(problem),
-            problem.alert
+            code(&problem.alert)
         );
         symptoms(out, &problem.explains, now, depth + 1);
     }
@@ -262,23 +259,74 @@ fn table<const N: usize>(out: &mut String, head: [&str; N], rows: Vec<[String; N
     out.push_str(&line(head.map(str::to_owned)));
     out.push_str(&line([(); N].map(|()| "---".to_owned())));
     for row in rows {
-        out.push_str(&line(row.map(|cell| inline(&cell).replace('|', "\\|"))));
+        out.push_str(&line(row.map(|text| cell(&text))));
     }
     out.push('\n');
 }
 
-/// One line, without what a terminal would obey or a browser would take for a tag.
+/// One line, without what a terminal would obey or a browser would take for a tag, a link or a picture to load.
 fn inline(text: &str) -> String {
-    clean(&text.split_whitespace().collect::<Vec<_>>().join(" "), false).replace('<', "&lt;")
+    prose(&text.split_whitespace().collect::<Vec<_>>().join(" "))
+}
+
+/// The same of a line as it is. What stands in a pair of single backquotes is code and stays what it is.
+fn prose(line: &str) -> String {
+    let line = clean(line, false);
+    let harmless = |text: &str| text.replace('<', "&lt;").replace('[', "\\[");
+    if longest_run(&line, '`') > 1 || line.matches('`').count() % 2 == 1 {
+        // Not as our rules write code: where it begins and ends is anybody's guess.
+        return harmless(&line).replace('`', "'");
+    }
+    let parts = line.split('`').enumerate();
+    let parts: Vec<String> = parts
+        .map(|(at, part)| {
+            if at % 2 == 0 {
+                harmless(part)
+            } else {
+                part.to_owned()
+            }
+        })
+        .collect();
+    parts.join("`")
+}
+
+/// A cell of a table. Where a backslash escapes the bar, one before it must not escape the backslash.
+fn cell(text: &str) -> String {
+    let text = inline(text);
+    match text.contains('|') {
+        true => text.replace('\\', "\\\\").replace('|', "\\|"),
+        false => text,
+    }
+}
+
+/// A line of a remedy, whose list is the rule's own; a heading or a table is not.
+fn step(line: &str) -> String {
+    let line = prose(line);
+    let first = line.trim_start();
+    let rules_off = first.contains("--") && first.chars().all(|letter| "-:| ".contains(letter));
+    match first.starts_with(['#', '|', '>', '=']) || rules_off {
+        true => format!("\\{first}"),
+        false => line,
+    }
+}
+
+/// How often a letter stands in a row at most.
+fn longest_run(text: &str, letter: char) -> usize {
+    text.split(|other| other != letter)
+        .map(str::len)
+        .max()
+        .unwrap_or(0)
 }
 
 /// A code span, also of a text with backquotes.
 fn code(text: &str) -> String {
     let text = clean(text.trim(), false);
-    if text.contains('`') {
-        format!("`` {text} ``")
-    } else {
-        format!("`{text}`")
+    match longest_run(&text, '`') {
+        0 => format!("`{text}`"),
+        run => {
+            let fence = "`".repeat(run + 1);
+            format!("{fence} {text} {fence}")
+        }
     }
 }
 
@@ -365,11 +413,10 @@ Runbook: <https://runbooks.example/EtcdQuotaExceeded>
         diagnosis.facts.access.ca_file = Some("/a```b".into());
         let text = render(&fixture::report(&[diagnosis]));
         let expected = "Before the commands below; etcdctl asks for the password each time, unless `ETCDCTL_PASSWORD` is set:\n\n\
-            ``````sh\nexport ETCDCTL_CACERT='/a```b'\nexport ETCDCTL_CERT='/etc/etcd/my client.crt'\n";
+            ````sh\nexport ETCDCTL_CACERT='/a```b'\nexport ETCDCTL_CERT='/etc/etcd/my client.crt'\n";
         assert!(text.contains(expected), "{text}");
         assert_eq!(
-            text.matches("export ETCDCTL_USER=doctor\n``````\n\n## 1.")
-                .count(),
+            text.matches("export ETCDCTL_USER=doctor\n````\n\n## 1.").count(),
             1,
             "{text}"
         );

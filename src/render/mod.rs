@@ -1,5 +1,6 @@
-//! A diagnosis as text, JSON, Markdown or a Nagios line. Pure: the caller knows the terminal, the clock and the exit code.
+//! A diagnosis as text, JSON, Markdown or a Nagios line, and one alert looked at closely. Pure: the caller knows the terminal, the clock and the exit code.
 
+pub mod alert;
 pub mod json;
 pub mod markdown;
 pub mod nagios;
@@ -11,6 +12,8 @@ pub(crate) mod units;
 
 #[cfg(test)]
 pub(crate) mod fixture;
+#[cfg(test)]
+mod hostile;
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;

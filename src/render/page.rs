@@ -190,6 +190,15 @@ pub(super) fn words(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
+/// Whether a terminal would obey it: control characters, ends of lines, and marks that turn the direction of writing.
+pub(super) fn is_obeyed(letter: char) -> bool {
+    letter.is_control()
+        || matches!(
+            letter,
+            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+        )
+}
+
 /// Makes a text harmless: what a terminal would obey is shown as an escape (control characters, and marks that turn the
 /// direction of writing). For ASCII, what has a near likeness is replaced by it, and the rest by `?`.
 pub(super) fn clean(text: &str, ascii: bool) -> Cow<'_, str> {
@@ -199,10 +208,7 @@ pub(super) fn clean(text: &str, ascii: bool) -> Cow<'_, str> {
     let mut cleaned = String::with_capacity(text.len());
     for letter in text.chars() {
         match letter {
-            '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
-                cleaned.extend(letter.escape_default());
-            }
-            _ if letter.is_control() => cleaned.extend(letter.escape_default()),
+            _ if is_obeyed(letter) => cleaned.extend(letter.escape_default()),
             _ if letter.is_ascii() || !ascii => cleaned.push(letter),
             '‘' | '’' => cleaned.push('\''),
             '“' | '”' => cleaned.push('"'),

@@ -104,6 +104,28 @@ pub fn parse_evidence(text: &str) -> Result<Vec<EvidenceLine>, String> {
         .collect()
 }
 
+/// A summary as its reader may imagine it: `{{ $labels.member }}` is `<member>`, another value `<value>`, and what stands
+/// for a condition is put with strokes between.
+pub fn imagined(summary: &str) -> String {
+    // A template may be written on several lines.
+    let summary = summary.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut parts = summary.split("{{");
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (action, rest) = part.split_once("}}").unwrap_or((part, ""));
+        let action = action.trim_matches(['-', ' ']);
+        let word = action.split_whitespace().next().unwrap_or_default();
+        match (word, word.strip_prefix("$labels.")) {
+            (_, Some(label)) => text += &format!("<{label}>"),
+            ("if" | "range" | "with" | "end", _) => {}
+            ("else", _) => text.push('/'),
+            _ => text += "<value>",
+        }
+        text += rest;
+    }
+    text
+}
+
 /// What in the rules departs from the convention. Rules that make no use of it are left alone.
 pub fn check_convention(rules: &RuleSet) -> Vec<RuleFileError> {
     let mut errors = Vec::new();

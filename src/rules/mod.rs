@@ -19,7 +19,7 @@ pub use state::States;
 pub use template::{Scope, Template};
 pub use unit::UnitTests;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use crate::model::Labels;
@@ -101,6 +101,15 @@ const LONGEST_WAY: usize = 64;
 /// Selectors at the ends of such ways of one expression; past it their history is not told.
 const MOST_ENDS: usize = 10_000;
 
+/// Names that are offered in place of an unknown one: as many as one reads.
+const MOST_NEAR: usize = 5;
+
+/// How alike a name must be to be offered, from 0 to 1: half of its letters in place.
+const LEAST_LIKENESS: f64 = 0.5;
+
+/// Letters from which on a part of a name says something.
+const SHORTEST_PART: usize = 3;
+
 impl RuleSet {
     /// The rules of several files, in the order of the files.
     pub fn new(groups: Vec<Group>) -> Self {
@@ -135,6 +144,22 @@ impl RuleSet {
             Rule::Alerting(rule) => Some((index, group, rule)),
             Rule::Recording(_) => None,
         })
+    }
+
+    /// The names of alerts that somebody may have meant who wrote this one, the likeliest first.
+    pub fn near(&self, wanted: &str) -> Vec<&str> {
+        let wanted = wanted.to_lowercase();
+        let names: BTreeSet<&str> = self.alerting().map(|(_, _, rule)| &*rule.alert).collect();
+        let likeness = |name: &str| match name.to_lowercase() {
+            // Part of a name is what people remember of it.
+            name if wanted.len() >= SHORTEST_PART && name.contains(&wanted) => 1.0,
+            name => strsim::normalized_damerau_levenshtein(&name, &wanted),
+        };
+        let mut near: Vec<(f64, &str)> = names.into_iter().map(|name| (likeness(name), name)).collect();
+        near.retain(|(likeness, _)| *likeness >= LEAST_LIKENESS);
+        near.sort_by(|one, other| other.0.total_cmp(&one.0));
+        near.truncate(MOST_NEAR);
+        near.into_iter().map(|(_, name)| name).collect()
     }
 
     /// How much history an expression needs before it sees as far back as it looks, by each of its selectors, over the

@@ -168,7 +168,10 @@ async fn a_full_quota_is_critical() {
         .await;
     etcd.fill_quota().await;
     let endpoints = format!("--endpoints={}", etcd.endpoint(0));
-    let (code, output) = Doctor::run(&["diagnose", "--window=2s", &endpoints]).await;
+    let dir = tempfile::tempdir().unwrap();
+    let bundle = dir.path().join("bundle");
+    let save = ["diagnose", "--window=2s", &endpoints, "--save", text(&bundle)];
+    let (code, output) = Doctor::run(&save).await;
     assert_eq!(code, 2, "{output:?}");
     assert!(
         output
@@ -180,6 +183,37 @@ async fn a_full_quota_is_critical() {
         output.stdout.contains("etcdctl alarm disarm"),
         "the way out is told: {output:?}"
     );
+
+    // Why it fires, on the cluster and in the bundle.
+    for place in [&[&*endpoints, "--window=0s"][..], &["--bundle", text(&bundle)]] {
+        let args = [&["rules", "explain", "EtcdQuotaAlarmFull", "-o=json"][..], place].concat();
+        let (code, output) = Doctor::run(&args).await;
+        assert_eq!(code, 0, "{output:?}");
+        let told: Value = serde_json::from_str(&output.stdout).unwrap();
+        let cluster = &told["clusters"][0];
+        assert_eq!(cluster["state"], "firing", "{told:#}");
+        let parts = cluster["rules"][0]["parts"].as_array().unwrap();
+        assert_eq!(parts[0]["readings"][0]["value"], 1.0, "the alarm: {told:#}");
+        assert_eq!(parts[0]["readings"][0]["threshold"], 1.0, "{told:#}");
+        assert_eq!(parts.last().unwrap()["left"], 1, "{told:#}");
+        let size = &parts[1]["readings"][0];
+        assert!(
+            size["passes"] == false && size["value"].as_f64().unwrap() >= size["threshold"].as_f64().unwrap(),
+            "the size is over what would take the alert away: {told:#}"
+        );
+        let first = &cluster["history"][0];
+        assert!(first["state"] == "firing" && first["to"].is_null(), "{told:#}");
+        let explains = cluster["explains"].as_array().unwrap().iter();
+        assert!(
+            explains
+                .clone()
+                .any(|other| other["alert"] == "EtcdQuotaLowSpace"),
+            "{told:#}"
+        );
+    }
+    let (code, output) = Doctor::run(&["rules", "explain", "quota", &endpoints]).await;
+    assert_eq!(code, 1, "{output:?}");
+    assert!(output.stderr.contains("did you mean EtcdQuota"), "{output:?}");
 }
 
 #[tokio::test]
@@ -201,6 +235,26 @@ async fn a_running_server_is_asked() {
         assert_eq!(code, 0, "{format}: {output:?}");
         assert!(output.stdout.starts_with(begin), "{format}: {output:?}");
     }
+    let explain = ["rules", "explain", "EtcdMemberDown", &server];
+    let (code, output) = Doctor::run(&explain).await;
+    assert_eq!(code, 0, "{output:?}");
+    assert!(
+        output
+            .stdout
+            .starts_with("SILENT  EtcdMemberDown in cluster etcd\n"),
+        "{output:?}"
+    );
+    assert!(
+        output.stdout.contains("== 0"),
+        "a value stands beside its threshold: {output:?}"
+    );
+    let (code, output) = Doctor::run(&["rules", "explain", "EtcdMemberDwon", &server]).await;
+    assert_eq!(code, 1, "{output:?}");
+    assert!(
+        output.stderr.contains("did you mean EtcdMemberDown"),
+        "{output:?}"
+    );
+
     let (code, output) = Doctor::run(&["diagnose", &server, "--cluster=other"]).await;
     assert_eq!(code, 3, "{output:?}");
     assert!(output.stderr.contains("other"), "{output:?}");
@@ -300,7 +354,7 @@ async fn without_an_endpoint_the_etcd_of_this_host_is_found() {
 }
 
 #[tokio::test]
-async fn two_clusters_on_this_host_are_not_taken_for_one() {
+async fn two_clusters_on_this_host_are_both_shown_and_not_taken_for_one() {
     let one = EtcdCluster::builder(Version::V3_4).members(1).start().await;
     let other = EtcdCluster::builder(Version::V3_4)
         .members(1)
@@ -310,10 +364,59 @@ async fn two_clusters_on_this_host_are_not_taken_for_one() {
     let proc = proc_of(&[one.pid(0), other.pid(0)]);
     let variables = [("ETCD_DOCTOR_PATHS__PROC", proc.path().to_str().unwrap())];
     let (code, output) = Doctor::run_with(&["config", "check"], &variables).await;
-    assert_eq!(code, 1, "{output:?}");
-    for endpoint in [one.endpoint(0), other.endpoint(0)] {
-        assert!(output.stderr.contains(&endpoint), "both are named: {output:?}");
+    assert_eq!(code, 0, "{output:?}");
+    let named = |cluster: &EtcdCluster| {
+        let endpoint = cluster.endpoint(0);
+        let port = endpoint.rsplit_once(':').expect("it has a port").1.to_owned();
+        (format!("etcd-{port}"), endpoint)
+    };
+    let both = [named(&one), named(&other)];
+    for (name, endpoint) in &both {
+        let line = format!("cluster {name}: {endpoint}\n");
+        assert!(output.stdout.contains(&line), "{output:?}");
     }
+
+    // What it cannot read of this `/proc` leaves the verdict open.
+    let (_, output) = Doctor::run_with(&["diagnose", "--window=0s", "-o=json"], &variables).await;
+    let report: Value = serde_json::from_str(&output.stdout).unwrap();
+    let shown = report["clusters"].as_array().unwrap().iter();
+    let shown: Vec<(&str, usize)> = shown
+        .map(|cluster| {
+            (
+                cluster["name"].as_str().unwrap(),
+                cluster["members"].as_array().unwrap().len(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        shown,
+        both.each_ref().map(|(name, _)| (name.as_str(), 1)),
+        "{report:#}"
+    );
+
+    // What is about one of them is not shown to the other.
+    let user = ["config", "check", "--user=doctor:secret"];
+    let (code, output) = Doctor::run_with(&user, &variables).await;
+    assert_eq!(code, 1, "{output:?}");
+    assert!(
+        both.iter().all(|(_, endpoint)| output.stderr.contains(endpoint)),
+        "{output:?}"
+    );
+
+    // The first file is one that can be used.
+    let (code, output) = Doctor::run_with(&["config", "init"], &variables).await;
+    assert_eq!(code, 0, "{output:?}");
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("etcd-doctor.yaml");
+    std::fs::write(&file, &output.stdout).unwrap();
+    let (code, output) =
+        Doctor::run(&["config", "check", &format!("--config.file={}", file.display())]).await;
+    assert_eq!(code, 0, "{output:?}");
+    assert!(
+        both.iter()
+            .all(|(name, _)| output.stdout.contains(&format!("cluster {name}: "))),
+        "{output:?}"
+    );
 }
 
 #[tokio::test]

@@ -39,6 +39,9 @@ mod rules;
 /// Support bundles: made beside a real cluster, judged again without one.
 mod bundle;
 
+/// The page in a real browser.
+mod page;
+
 /// The commands as they are typed: what they print, where, and their exit statuses.
 mod cli;
 

@@ -27,6 +27,14 @@
     }
   }
 
+  // What a reader has opened or closed. The server opens what to look at first, and never closes what is open.
+  const touched = new WeakSet();
+  document.addEventListener("click", ({ target }) => {
+    const summary = target.closest("summary");
+    if (summary) touched.add(summary.parentElement);
+  });
+  const isReaders = (node, change) => node.tagName === "DETAILS" && (touched.has(node) || change === "remove");
+
   // The charts and what a reader has opened stay as they are; everything else becomes what the server says now.
   function morph(next) {
     document.title = next.title;
@@ -37,7 +45,7 @@
       ignoreActiveValue: true,
       callbacks: {
         beforeNodeMorphed: (old) => !(old.dataset && old.dataset.chart) && old.id !== "filter",
-        beforeAttributeUpdated: (name, node) => !(name === "open" && node.tagName === "DETAILS"),
+        beforeAttributeUpdated: (name, node, change) => !(name === "open" && isReaders(node, change)),
       },
     });
     document.querySelector("footer").replaceWith(document.importNode(next.querySelector("footer"), true));

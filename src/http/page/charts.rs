@@ -8,7 +8,7 @@ use super::expression;
 
 /// What the script is told of a chart.
 #[derive(Serialize)]
-struct Chart {
+struct Chart<'a> {
     title: &'static str,
     unit: &'static str,
     lines: Vec<Line>,
@@ -20,7 +20,7 @@ struct Chart {
     growth: Option<String>,
     /// What to conclude from it.
     #[serde(skip)]
-    about: &'static str,
+    about: &'a str,
 }
 
 /// An expression whose series are lines, named by their labels unless it has a name of its own.
@@ -70,7 +70,21 @@ pub(super) fn of_expression(expr: &str) -> Markup {
     })
 }
 
-fn figure(chart: &Chart) -> Markup {
+/// One chart of a part of a rule's expression, with what it is compared with.
+pub(super) fn of_part(value: &str, threshold: Option<&str>, about: &str) -> Markup {
+    let threshold = threshold.map(|threshold| reference("threshold", threshold.to_owned()));
+    let lines = std::iter::once(line(value.to_owned())).chain(threshold);
+    figure(&Chart {
+        title: "The last hour",
+        unit: "",
+        lines: lines.collect(),
+        marks: None,
+        growth: None,
+        about,
+    })
+}
+
+fn figure(chart: &Chart<'_>) -> Markup {
     // A chart is of strings and flags alone, which always are JSON.
     let told = serde_json::to_string(chart).unwrap_or_default();
     html! {
@@ -86,7 +100,7 @@ fn figure(chart: &Chart) -> Markup {
     }
 }
 
-fn of(cluster: &str) -> Vec<Chart> {
+fn of(cluster: &str) -> Vec<Chart<'static>> {
     let c = format!("cluster={}", quoted(cluster));
     let share_above = |metric: &str, bound: &str| {
         line(format!(

@@ -26,7 +26,7 @@ pub(super) fn section(diagnosis: &Diagnosis, now: Timestamp) -> Markup {
             (members(&diagnosis.cluster, &diagnosis.facts.members))
             @for (place, found) in diagnosis.problems.iter().enumerate() {
                 // What to do first is open; the rest opens on a click.
-                (problem::article(found, diagnosis.time, place == 0))
+                (problem::article(found, &diagnosis.cluster, diagnosis.time, place == 0))
             }
             @if !diagnosis.facts.members.is_empty() { (charts::figures(&diagnosis.cluster)) }
             (errors(&diagnosis.errors))

@@ -4,14 +4,14 @@ use std::borrow::Cow;
 
 use maud::{Markup, html};
 
-use super::expression;
+use super::{alert, expression};
 use crate::diagnosis::{Evidence, Problem};
 use crate::model::Timestamp;
 use crate::render::remedy::{Piece, Step, steps};
 use crate::render::{state_in_words, units};
 use crate::rules::builtin;
 
-pub(super) fn article(problem: &Problem, now: Timestamp, open: bool) -> Markup {
+pub(super) fn article(problem: &Problem, cluster: &str, now: Timestamp, open: bool) -> Markup {
     let headline = if problem.summary.is_empty() {
         &problem.alert
     } else {
@@ -28,10 +28,13 @@ pub(super) fn article(problem: &Problem, now: Timestamp, open: bool) -> Markup {
             @if !problem.impact.is_empty() { p { strong { "Impact: " } (problem.impact) } }
             (evidence(&problem.evidence))
             (remedy(problem))
-            @if let Some(url) = runbook(problem) { p { a href=(url) { "Runbook" } } }
+            p.more {
+                @if let Some(url) = runbook_at(&problem.alert, &problem.runbook_url) { a href=(url) { "Runbook" } " " }
+                a href=(alert::path(&problem.alert, cluster)) { "Why it fires" }
+            }
             @if !problem.explains.is_empty() {
                 h3 { "This explains" }
-                @for symptom in &problem.explains { (article(symptom, now, false)) }
+                @for symptom in &problem.explains { (article(symptom, cluster, now, false)) }
             }
         }
     }
@@ -43,17 +46,19 @@ fn evidence(evidence: &[Evidence]) -> Markup {
     }
     html! {
         h3 { "Evidence" }
-        table.evidence {
-            thead { tr {
-                td {}
-                th.number scope="col" { "Now" }
-                th scope="col" { "Reference" }
-            } }
-            @for item in evidence {
-                tr {
-                    th scope="row" { (item.text) }
-                    td.number { a href=(expression::path(&item.expr)) { (value(item)) } }
-                    td.dim.reference { (units::reference(&item.reference, &item.unit)) }
+        div.wide {
+            table.evidence {
+                thead { tr {
+                    td {}
+                    th.number scope="col" { "Now" }
+                    th scope="col" { "Reference" }
+                } }
+                @for item in evidence {
+                    tr {
+                        th scope="row" { (item.text) }
+                        td.number { a href=(expression::path(&item.expr)) { (value(item)) } }
+                        td.dim.reference { (units::reference(&item.reference, &item.unit)) }
+                    }
                 }
             }
         }
@@ -110,14 +115,12 @@ fn prose(text: &str) -> Markup {
 
 /// Where to read more: here, when it is the runbook that is shipped, so that it can be read where only this server can
 /// be reached.
-fn runbook(problem: &Problem) -> Option<Cow<'_, str>> {
-    let shipped = problem
-        .runbook_url
-        .ends_with(&format!("/docs/runbooks/{}.md", problem.alert));
-    if shipped && builtin::runbook(&problem.alert).is_some() {
-        return Some(format!("/runbooks/{}", problem.alert).into());
+pub(super) fn runbook_at<'a>(alert: &str, url: &'a str) -> Option<Cow<'a, str>> {
+    let shipped = url.ends_with(&format!("/docs/runbooks/{alert}.md"));
+    if shipped && builtin::runbook(alert).is_some() {
+        return Some(format!("/runbooks/{alert}").into());
     }
-    link(&problem.runbook_url).map(Cow::Borrowed)
+    link(url).map(Cow::Borrowed)
 }
 
 /// A link that leads to a page and does not run anything: rule files may come from anywhere.
@@ -129,19 +132,16 @@ fn link(url: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::render::fixture;
 
     #[test]
     fn a_shipped_runbook_is_read_here_and_any_other_where_it_is() {
-        let mut problem = fixture::quota().problems.remove(0);
-        problem.alert = "EtcdQuotaAlarmFull".into();
-        problem.runbook_url = "https://example.org/docs/runbooks/EtcdQuotaAlarmFull.md".into();
-        assert_eq!(runbook(&problem).unwrap(), "/runbooks/EtcdQuotaAlarmFull");
-        problem.runbook_url = "https://example.org/ours".into();
-        assert_eq!(runbook(&problem).unwrap(), "https://example.org/ours");
-        problem.alert = "Ours".into();
-        problem.runbook_url = "https://example.org/docs/runbooks/Ours.md".into();
-        assert_eq!(runbook(&problem).unwrap(), problem.runbook_url);
+        let at = |alert: &str, url: &'static str| runbook_at(alert, url).unwrap().into_owned();
+        let shipped = "https://example.org/docs/runbooks/EtcdQuotaAlarmFull.md";
+        assert_eq!(at("EtcdQuotaAlarmFull", shipped), "/runbooks/EtcdQuotaAlarmFull");
+        let ours = "https://example.org/ours";
+        assert_eq!(at("EtcdQuotaAlarmFull", ours), ours);
+        let ours = "https://example.org/docs/runbooks/Ours.md";
+        assert_eq!(at("Ours", ours), ours);
     }
 
     #[test]

@@ -170,3 +170,18 @@ groups:
         [("a".to_owned(), 6), ("b".to_owned(), 15), ("c".to_owned(), 30)]
     );
 }
+
+#[test]
+fn summaries_are_listed_without_their_templates() {
+    for (summary, expected) in [
+        ("member {{ $labels.member }} is down", "member <member> is down"),
+        ("used {{ $value | humanizePercentage }}", "used <value>"),
+        (
+            "{{ if eq $value 1.0 }}once{{ else }}{{ $value }} times{{ end }}",
+            "once/<value> times",
+        ),
+        ("plain", "plain"),
+    ] {
+        assert_eq!(imagined(summary), expected);
+    }
+}

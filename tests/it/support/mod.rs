@@ -6,6 +6,7 @@
 #![allow(dead_code, unused_imports)]
 
 pub mod alerts;
+mod browser;
 mod cgroup;
 mod disk;
 mod doctor;
@@ -27,6 +28,7 @@ mod selftest;
 
 use std::time::{Duration, Instant};
 
+pub use browser::Browser;
 pub use cgroup::Cgroup;
 pub use disk::{FullDisk, SlowDisk, SmallDisk};
 pub use doctor::{Doctor, problems};

@@ -104,7 +104,15 @@ async fn a_browser_shows_the_cause_follows_a_change_and_keeps_nobody_out() {
     let diagnosis = doctor.diagnosis().await;
     assert_eq!(problems(&diagnosis)[0], "EtcdQuotaAlarmFull", "{diagnosis:#}");
     let at = |path: &str| format!("{}{path}", doctor.url());
-    for dark in [false, true] {
-        is_fit(&mut browser, &at("/"), 1280, dark).await;
+    for (path, width, dark) in [
+        ("/", 1280, false),
+        ("/", 390, true),
+        ("/alerts", 390, false),
+        ("/alerts/EtcdQuotaAlarmFull?cluster=etcd", 1280, true),
+        ("/alerts/EtcdQuotaAlarmFull?cluster=etcd", 390, false),
+        ("/expression?expr=etcd_doctor_member_db_size_bytes", 1280, true),
+        ("/runbooks/EtcdQuotaAlarmFull", 390, false),
+    ] {
+        is_fit(&mut browser, &at(path), width, dark).await;
     }
 }

@@ -195,7 +195,9 @@ impl Browser {
             self.events.push_back(message);
         }
         let is_bad = |event: &Value| match event["method"].as_str() {
-            Some("Runtime.exceptionThrown" | "Network.loadingFailed") => true,
+            Some("Runtime.exceptionThrown") => true,
+            // What was under way when the page was left is given up.
+            Some("Network.loadingFailed") => event["params"]["canceled"] != true,
             Some("Runtime.consoleAPICalled") => ["error", "warning", "assert"]
                 .iter()
                 .any(|kind| event["params"]["type"] == *kind),

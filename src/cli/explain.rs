@@ -2,7 +2,7 @@
 
 use anyhow::{anyhow, bail};
 
-use super::{Explain, ListFormat, ask, bundle, run, terminal};
+use super::{Explain, ListFormat, ask, bundle, settings, terminal};
 use crate::app;
 use crate::bundle::{Recording, Replay};
 use crate::cycle;
@@ -17,14 +17,14 @@ pub(super) async fn explain(options: Explain) -> anyhow::Result<u8> {
         server,
         cluster,
         bundle,
-        settings,
+        settings: flags,
     } = options;
     if let Some(server) = server {
         let format = match output {
             ListFormat::Text => "text",
             ListFormat::Json => "json",
         };
-        let connection = run::tls_of(settings);
+        let connection = settings::tls_of(flags);
         let text = ask::explanation(&server, &alert, cluster.as_deref(), format, &connection).await?;
         terminal::print(&text)?;
         return Ok(0);
@@ -35,9 +35,9 @@ pub(super) async fn explain(options: Explain) -> anyhow::Result<u8> {
         let rules = bundle::rules(&bundle)?;
         return told(&alert, &bundle.recordings, &rules, output);
     }
-    let mut config = run::load_quietly(settings).await?;
+    let mut config = settings::load_quietly(flags).await?;
     if let Some(name) = cluster {
-        run::only(&mut config, &name)?;
+        settings::only(&mut config, &name)?;
     }
     let rules = app::load_rules(&config)?;
     // Before a window is spent on it.

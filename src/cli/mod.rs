@@ -5,8 +5,11 @@
 
 mod ask;
 mod bundle;
+mod diagnose;
 mod explain;
+mod rules;
 mod run;
+mod settings;
 mod terminal;
 mod unit;
 mod watch;

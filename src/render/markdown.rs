@@ -230,7 +230,7 @@ fn coverage(out: &mut String, diagnosis: &Diagnosis) {
             coverage.evaluated, coverage.rules
         ),
     );
-    let line = |lack: super::Lack| {
+    let line = |lack: super::lacks::Lack| {
         let fix = if lack.fix.is_empty() {
             String::new()
         } else {

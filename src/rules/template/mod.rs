@@ -6,6 +6,7 @@ mod functions;
 mod gofmt;
 mod humanize;
 mod syntax;
+mod words;
 
 #[cfg(test)]
 mod tests;

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use gotmpl::parse::{CommandNode, DefineNode, Expr, ListNode, Node, Parser, PipeNode, Pos, SmolStr};
 
 use super::functions::{self, BOUND, FIELD, NOTHING, PRINT};
+use super::words;
 
 /// A checked and adjusted template.
 pub(super) struct Syntax {
@@ -38,6 +39,12 @@ pub(super) fn parse(prefix: &str, text: &str) -> Result<Syntax, String> {
     let (mut body, mut defines) = Parser::new(&source, "{{", "}}")
         .and_then(Parser::parse)
         .map_err(|error| without_position(&error))?;
+    let mut named = BTreeSet::new();
+    for define in defines.iter().filter(|define| !is_blank(&define.body)) {
+        if !named.insert(define.name.to_string()) {
+            return Err(format!("multiple definition of template {:?}", define.name));
+        }
+    }
     let mut walk = Walk::default();
     walk.scope(&mut body, &[])?;
     for define in &mut defines {
@@ -52,6 +59,12 @@ pub(super) fn parse(prefix: &str, text: &str) -> Result<Syntax, String> {
         defines,
         uses: walk.uses,
     })
+}
+
+/// Whether a template prints nothing but space: Go lets another of its name replace it.
+fn is_blank(body: &ListNode) -> bool {
+    let blank = |node: &Node| matches!(node, Node::Text(text) if text.text.trim().is_empty());
+    body.nodes.iter().all(blank)
 }
 
 /// The message alone: the position counts the prefix in.
@@ -70,9 +83,10 @@ const MAX_CHAIN: usize = 90;
 
 /// A block that is open.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Block {
+enum Block<'a> {
     /// `if` or `with`, which may have several `else`.
     Branch {
+        word: &'a str,
         over: bool,
         /// How many of them go on with another condition.
         chained: usize,
@@ -85,15 +99,15 @@ enum Block {
 
 /// Whether every block is closed, and `else`, `end`, `break` and `continue` stand where they may.
 fn check_blocks(text: &str) -> Result<(), String> {
-    let mut open: Vec<Block> = Vec::new();
-    let mut rest = text;
-    while let Some(at) = rest.find("{{") {
-        let (words, after) = action(&rest[at + 2..]);
-        rest = after;
-        check_words(&words)?;
-        let mut words = words.split_whitespace();
+    let actions = words::actions(text)?;
+    let mut open: Vec<Block<'_>> = Vec::new();
+    for action in &actions {
+        let mut words = action
+            .split(|c: char| c.is_whitespace() || c == '(')
+            .filter(|word| !word.is_empty());
         match words.next().unwrap_or("") {
-            "if" | "with" => open.push(Block::Branch {
+            word @ ("if" | "with") => open.push(Block::Branch {
+                word,
                 over: false,
                 chained: 0,
             }),
@@ -101,20 +115,22 @@ fn check_blocks(text: &str) -> Result<(), String> {
             "define" if !open.is_empty() => {
                 return Err("unexpected {{define}} inside another block".to_owned());
             }
+            "block" if words.nth(1).is_none() => return Err("missing value for block clause".to_owned()),
             "define" | "block" => open.push(Block::Define),
             "else" => {
-                let chained = matches!(words.next(), Some("if" | "with"));
+                let next = words.next().filter(|next| matches!(*next, "if" | "with"));
                 match open.last_mut() {
                     Some(Block::Branch {
                         over: false,
-                        chained: links,
-                    }) if chained => {
-                        *links += 1;
-                        if *links > MAX_CHAIN {
+                        chained,
+                        word,
+                    }) if next == Some(*word) => {
+                        *chained += 1;
+                        if *chained > MAX_CHAIN {
                             return Err(format!("more than {MAX_CHAIN} {{{{else if}}}} in a row"));
                         }
                     }
-                    Some(Block::Branch { over, .. } | Block::Range { over }) if !*over && !chained => {
+                    Some(Block::Branch { over, .. } | Block::Range { over }) if !*over && next.is_none() => {
                         *over = true
                     }
                     Some(Block::Branch { .. } | Block::Range { .. }) => {
@@ -126,11 +142,9 @@ fn check_blocks(text: &str) -> Result<(), String> {
             "end" => {
                 open.pop().ok_or("unexpected {{end}}")?;
             }
-            word @ ("break" | "continue") => {
-                let inside = open.iter().any(|block| matches!(block, Block::Range { .. }));
-                if !inside {
-                    return Err(format!("{{{{{word}}}}} outside {{{{range}}}}"));
-                }
+            // What follows a range's {{else}} is outside of it.
+            word @ ("break" | "continue") if !open.contains(&Block::Range { over: false }) => {
+                return Err(format!("{{{{{word}}}}} outside {{{{range}}}}"));
             }
             _ => {}
         }
@@ -140,73 +154,6 @@ fn check_blocks(text: &str) -> Result<(), String> {
     } else {
         Err("unexpected end: a block is not closed with {{end}}".to_owned())
     }
-}
-
-/// Refuses what gotmpl reads and Go does not: two dots in a row, and numbers that are none.
-fn check_words(words: &str) -> Result<(), String> {
-    if words.contains("..") {
-        return Err("unexpected <.> in operand".to_owned());
-    }
-    let tokens = words.split(|c: char| c.is_whitespace() || "()|,=:".contains(c));
-    for token in tokens {
-        let unsigned = token.strip_prefix(['+', '-']).unwrap_or(token);
-        if unsigned.starts_with(|c: char| c.is_ascii_digit()) && !is_number(unsigned) {
-            return Err(format!("bad number syntax: {token:?}"));
-        }
-    }
-    Ok(())
-}
-
-/// Whether Go reads a text that starts with a digit as a number.
-fn is_number(text: &str) -> bool {
-    let digits = text.replace('_', "").to_ascii_lowercase();
-    let all = |text: &str, base: u32| !text.is_empty() && text.chars().all(|c| c.is_digit(base));
-    match (digits.get(..2), digits.get(2..)) {
-        (Some("0x"), Some(rest)) => all(rest, 16),
-        (Some("0b"), Some(rest)) => all(rest, 2),
-        (Some("0o"), Some(rest)) => all(rest, 8),
-        // A leading zero means octal.
-        (Some(_), _) if digits.starts_with('0') && all(&digits, 10) => all(&digits, 8),
-        _ => digits.parse::<f64>().is_ok(),
-    }
-}
-
-/// Splits what follows `{{` into the action's words, without strings and comments, and what follows its `}}`.
-fn action(text: &str) -> (String, &str) {
-    let text = text.strip_prefix("- ").unwrap_or(text);
-    let mut words = String::new();
-    let mut rest = text;
-    if rest.trim_start().starts_with("/*") {
-        rest = rest.find("*/").map_or("", |end| &rest[end + 2..]);
-    }
-    loop {
-        if let Some(after) = rest.strip_prefix("}}") {
-            return (words, after);
-        }
-        let Some(letter) = rest.chars().next() else {
-            // Not closed: the parser says so.
-            return (words, "");
-        };
-        rest = &rest[letter.len_utf8()..];
-        match letter {
-            '"' | '\'' | '`' => rest = after_quote(rest, letter),
-            '-' if rest.starts_with("}}") => {}
-            letter => words.push(letter),
-        }
-    }
-}
-
-/// What follows the end of a string that begins before `text`.
-fn after_quote(text: &str, quote: char) -> &str {
-    let mut letters = text.char_indices();
-    while let Some((at, letter)) = letters.next() {
-        if letter == '\\' && quote != '`' {
-            letters.next();
-        } else if letter == quote {
-            return &text[at + quote.len_utf8()..];
-        }
-    }
-    ""
 }
 
 /// One pass over a tree.
@@ -244,7 +191,12 @@ impl Walk {
                 self.pipe(&mut action.pipe)?;
                 if action.pipe.decl.is_empty() {
                     action.pipe.commands.push(call(action.pos, PRINT, []));
-                } else if !action.pipe.is_assign {
+                } else if action.pipe.is_assign {
+                    let unknown = |name: &&SmolStr| !self.variables.contains(*name);
+                    if let Some(name) = action.pipe.decl.iter().find(unknown) {
+                        return Err(format!("undefined variable {name:?}"));
+                    }
+                } else {
                     self.variables.extend(action.pipe.decl.iter().cloned());
                 }
                 Ok(())

@@ -57,10 +57,7 @@ impl Row {
 
     /// The release as the table writes it.
     pub(super) const fn release(&self) -> &'static str {
-        match self.version {
-            Version::V3_4 => "3.4",
-            Version::V3_5 => "3.5",
-        }
+        self.version.release()
     }
 
     /// In one line, for a terminal.

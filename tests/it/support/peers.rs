@@ -19,6 +19,14 @@ impl Version {
         }
     }
 
+    /// The release as people name it.
+    pub const fn release(self) -> &'static str {
+        match self {
+            Self::V3_4 => "3.4",
+            Self::V3_5 => "3.5",
+        }
+    }
+
     /// One of its programs, `etcd` or `etcdctl`.
     pub fn program(self, name: &str) -> PathBuf {
         program(self.folder(), name)

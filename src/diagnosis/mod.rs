@@ -16,6 +16,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::Serialize;
+
 use crate::model::{Batch, ClusterFacts, Labels, Timestamp, Verdict};
 use crate::promql::{Patience, Source};
 use crate::rules::{Alert, AlertState, RuleReport, RuleSet, convention};
@@ -45,8 +47,10 @@ pub struct Diagnosis {
     pub errors: Vec<SourceError>,
 }
 
-/// A verdict.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// The verdict: that of the worst firing alert, or unknown when it cannot be said.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "status"))]
 pub enum Status {
     /// Nothing worse than information.
     Pass,
@@ -59,7 +63,9 @@ pub enum Status {
 }
 
 /// How bad a problem is, best first, so that the greatest is the worst.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(inline))]
 pub enum Severity {
     /// Good to know.
     Info,

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::Serialize;
+
 /// A cluster as it was seen in one cycle.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct ClusterFacts {
@@ -147,7 +149,9 @@ pub enum Quota {
 }
 
 /// Where a quota was read, best first.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(inline))]
 pub enum QuotaSource {
     /// `StatusResponse.dbSizeQuota`, etcd 3.6 and newer.
     Status,

@@ -15,7 +15,7 @@ pub fn validate(diagnosis: &Value) {
 }
 
 /// The part of JSON Schema that ours uses; a keyword that is not here would be one that nobody checks.
-const KNOWN: [&str; 14] = [
+const KNOWN: [&str; 15] = [
     "$schema",
     "$id",
     "$defs",
@@ -24,6 +24,7 @@ const KNOWN: [&str; 14] = [
     "description",
     "type",
     "enum",
+    "minimum",
     "required",
     "properties",
     "additionalProperties",
@@ -74,6 +75,11 @@ fn check(value: &Value, part: &Value, schema: &Value, at: &str, wrong: &mut Vec<
     {
         wrong.push(format!("{at} is {value}, which is not one of {}", part["enum"]));
     }
+    if let (Some(least), Some(number)) = (part["minimum"].as_f64(), value.as_f64())
+        && number < least
+    {
+        wrong.push(format!("{at} is {value}, which is less than {least}"));
+    }
     if let (Some(pattern), Some(text)) = (part["pattern"].as_str(), value.as_str()) {
         let pattern = regex::Regex::new(pattern).expect("it is a pattern");
         if !pattern.is_match(text) {
@@ -108,10 +114,10 @@ fn what_is_wrong_is_found() {
     let mut wrong = Vec::new();
     let part = serde_json::json!({
         "type": "object", "required": ["a", "b"],
-        "properties": {"a": {"type": ["string", "null"], "enum": ["x", null]}, "c": {"type": "array", "items": {"type": "integer"}}}
+        "properties": {"a": {"type": ["string", "null"], "enum": ["x", null]}, "c": {"type": "array", "items": {"type": "integer", "minimum": 0}}}
     });
     check(
-        &serde_json::json!({"a": "y", "c": [1, 1.5], "d": 0}),
+        &serde_json::json!({"a": "y", "c": [1, 1.5, -1], "d": 0}),
         &part,
         &part,
         "$",
@@ -123,6 +129,7 @@ fn what_is_wrong_is_found() {
             "$.b is missing",
             "$.a is \"y\", which is not one of [\"x\",null]",
             "$.c[1] is 1.5 and not [\"integer\"]",
+            "$.c[2] is -1, which is less than 0",
             "$.d is not declared",
         ]
     );

@@ -72,9 +72,9 @@ enum Command {
         after_help = "Exit status: 0 pass, 1 warning, 2 critical, 3 unknown. The report goes to standard output, the log to standard error."
     )]
     Diagnose(Box<Diagnose>),
-    /// Ask a running etcd-doctor whether it lives, as a container's health check does.
+    /// Ask a running etcd-doctor whether it is alive, as a container's health check does.
     #[command(
-        after_help = "Exit status: 0 it lives, 1 it does not. It is of the server, and not of the clusters that it watches: for those, `diagnose --server`."
+        after_help = "Exit status: 0 it is alive, 1 it is not. This is about the server, not about the clusters that it watches: for those, use `diagnose --server`."
     )]
     Healthcheck {
         /// Where it serves.
@@ -142,7 +142,7 @@ enum RulesCommand {
     /// Explain one alert: what each part of its expression gives now, how far it is from firing, when it was active, what
     /// it explains and what explains it.
     #[command(
-        after_help = "Exit status: 0 explained, 1 no such alert, or nothing to look at; near names are told."
+        after_help = "Exit status: 0 explained, 1 no such alert, or nothing to look at; similar names are listed."
     )]
     Explain(Box<Explain>),
     /// List the alerts of the rules in force.
@@ -257,7 +257,7 @@ struct GeneralFlags {
     /// How often each cluster is looked at [default: 5s].
     #[arg(long, value_name = "DURATION")]
     interval: Option<String>,
-    /// Remember active alerts over a restart, in files in this folder [default: not].
+    /// Remember active alerts over a restart, in files in this folder [default: off].
     #[arg(long = "rules.state-dir", value_name = "FOLDER")]
     state_dir: Option<String>,
     /// off, error, warn, info, debug or trace [default: info; warn for diagnose].
@@ -277,7 +277,7 @@ struct ConnectionFlags {
     /// Endpoints, with commas between; the other members are found from one of them.
     #[arg(long, value_name = "LIST", id = "endpoints")]
     endpoints: Vec<String>,
-    /// Verify servers' certificates by these authorities.
+    /// Verify servers' certificates with the CAs in this file.
     #[arg(long, value_name = "FILE")]
     cacert: Option<String>,
     /// The client certificate.

@@ -48,7 +48,7 @@ pub fn local(proc: &Path, root: &Path) -> Vec<Discovery> {
         match (Server::from_process(&process), &process.unreadable) {
             (Some(server), _) => servers.push(server),
             (None, Some(error)) => notes.push(format!(
-                "the etcd process {} was found, and not what it was told: {}; {}, or name it with --endpoints",
+                "the etcd process {} was found, but not its settings: {}; {}, or name it with --endpoints",
                 process.pid, error.message, error.fix
             )),
             (None, None) => {}
@@ -99,7 +99,7 @@ fn together(servers: Vec<Server>) -> Discovery {
         } else if found.ca_file != server.ca_file {
             // One connection has one authority: this member needs a configuration.
             found.notes.push(format!(
-                "{} trusts another authority and is left out; a configuration file can name it as a cluster",
+                "{} trusts another CA and is left out; a configuration file can name it as a cluster",
                 server.origin
             ));
             continue;

@@ -67,7 +67,7 @@ impl Collector for Peers {
                 .filter_map(|member| Some((&member.name, member.peer_urls.first()?)))
                 .collect();
             if urls.is_empty() {
-                return Err(Failure::Nothing("no member has told its peer URL yet".into()));
+                return Err(Failure::Nothing("no member has reported its peer URL yet".into()));
             }
             self.ports
                 .retain(|known, _| urls.iter().any(|(_, url)| *url == known));

@@ -565,7 +565,7 @@ impl Check<'_> {
 fn endpoint(text: &str, secure: bool) -> Result<String, String> {
     let endpoint = Endpoint::parse(text, secure)?;
     match text.contains('@') && !text.starts_with("unix") {
-        true => Err("a user does not belong into an endpoint: use username and password_file".into()),
+        true => Err("a user does not belong in an endpoint: use username and password_file".into()),
         false => Ok(endpoint.as_str().to_string()),
     }
 }

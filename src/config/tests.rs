@@ -249,7 +249,7 @@ fn mistakes_in_a_file_are_named_with_line_and_key() {
         ),
         (
             "clusters: [{endpoints: ['u:p@a:1']}]\n",
-            "f.yaml:1:25: clusters[0].endpoints[0]: a user does not belong into an endpoint",
+            "f.yaml:1:25: clusters[0].endpoints[0]: a user does not belong in an endpoint",
         ),
         (
             "clusters: [{endpoints: [a:99999]}]\n",

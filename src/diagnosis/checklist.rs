@@ -101,7 +101,7 @@ fn health(facts: &ClusterFacts, refused: Option<&str>) -> Result<String, String>
         (Some(leader), _) => format!("leader {leader}"),
         (None, Some(_)) => "no leader".to_owned(),
         (None, None) => {
-            let why = refused.unwrap_or("no member told its raft state");
+            let why = refused.unwrap_or("no member reported its raft state");
             return Err(format!(
                 "{answering} of {all} members answer, but whether there is a leader could not be read: {why}"
             ));
@@ -111,7 +111,7 @@ fn health(facts: &ClusterFacts, refused: Option<&str>) -> Result<String, String>
 }
 
 fn cluster_status(facts: &ClusterFacts) -> Result<String, &'static str> {
-    let unread = "no member told its raft state";
+    let unread = "no member reported its raft state";
     let term = facts.quorum.term.ok_or(unread)?;
     let lags = facts
         .members
@@ -127,7 +127,7 @@ fn cluster_status(facts: &ClusterFacts) -> Result<String, &'static str> {
 fn member_list(facts: &ClusterFacts) -> Result<String, &'static str> {
     let voters = facts.quorum.voters;
     if voters == 0 {
-        return Err("no member told its member list");
+        return Err("no member reported its member list");
     }
     let learners = facts.members.iter().filter(|member| member.learner).count();
     let unstarted = facts.members.iter().filter(|member| !member.started).count();
@@ -157,7 +157,7 @@ fn database_size(facts: &ClusterFacts) -> Result<String, &'static str> {
             let off = |member: &MemberFacts| matches!(member.quota, Quota::Disabled(_));
             let off = facts.members.iter().any(off);
             off.then(|| "the quota is switched off".to_owned())
-                .ok_or("no member told its size and quota")
+                .ok_or("no member reported its size and quota")
         }
     }
 }

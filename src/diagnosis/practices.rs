@@ -180,7 +180,7 @@ impl Audit<'_> {
     fn availability(&self) -> (Status, String) {
         let quorum = &self.facts.quorum;
         if quorum.voters == 0 {
-            return (Status::Unknown, "no member told its member list".to_owned());
+            return (Status::Unknown, "no member reported its member list".to_owned());
         }
         let spare = quorum.voters.saturating_sub(quorum.required);
         let voters = format!(

@@ -183,7 +183,7 @@ fn members(page: &mut Page, diagnosis: &Diagnosis) {
         .iter()
         .any(|member| member.db_size_bytes.is_some() && assumed(member))
     {
-        let note = "of etcd's default quota of 2 GiB: nothing told the one in force";
+        let note = "of etcd's default quota of 2 GiB: the one in force is not known";
         page.paragraph(&[(Ink::Dim, "  * ")], 4, Ink::Dim, note);
     }
 }

@@ -135,7 +135,7 @@ fn a_member_with_an_authority_of_its_own_is_left_out_and_said() {
     }
     let found = only(local(&proc, host.path()));
     assert_eq!(found.endpoints, ["https://a:2379"]);
-    assert!(found.notes[1].contains("process 11 trusts another authority"));
+    assert!(found.notes[1].contains("process 11 trusts another CA"));
 }
 
 #[test]

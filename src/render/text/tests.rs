@@ -233,8 +233,8 @@ fn a_lost_quorum_in_ascii_at_60_columns() {
           10.0.0.2:2379
   etcd-2  voter     unreachable: no answer from
           10.0.0.3:2379 within 2 s
-  * of etcd's default quota of 2 GiB: nothing told the one
-    in force
+  * of etcd's default quota of 2 GiB: the one in force is
+    not known
 
 1. CRITICAL  Quorum is lost: 1 of 3 voters answers
    EtcdQuorumLost - for 2 h
@@ -285,7 +285,7 @@ fn a_lost_quorum_at_100_columns() {
   etcd-0  follower  3.5.16   200 MiB 10%*     █░░░░░░░░░  0 entries  1.2 ms
   etcd-1  voter     unreachable: connection refused by 10.0.0.2:2379
   etcd-2  voter     unreachable: no answer from 10.0.0.3:2379 within 2 s
-  * of etcd's default quota of 2 GiB: nothing told the one in force
+  * of etcd's default quota of 2 GiB: the one in force is not known
 
 1. CRITICAL  Quorum is lost: 1 of 3 voters answers
    EtcdQuorumLost · for 2 h

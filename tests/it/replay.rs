@@ -42,7 +42,7 @@ const RECORDED: &[Recorded] = &[
         cause: "EtcdQuotaAlarmSpaceFreed",
         symptoms: &[],
         words: &[
-            "still refuses writes, only the alarm must be disarmed",
+            "still refuses writes; only the alarm must be disarmed",
             "etcdctl alarm disarm",
         ],
     },

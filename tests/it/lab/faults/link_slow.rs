@@ -8,7 +8,7 @@ use crate::support::EtcdCluster;
 pub(in crate::lab) const FAULT: Fault = Fault {
     name: "link-slow",
     family: Family::SlowOperations,
-    about: "each link of the leader takes 40 ms longer in each direction, under write load",
+    about: "each link of the leader takes 30 ms longer in each direction, under write load",
     shown_by: ShownBy::Real,
     versions: BOTH,
     mixin: Some("etcdMemberCommunicationSlow"),
@@ -20,7 +20,7 @@ async fn run(lab: &mut Lab) {
     let leader = cluster.leader().await.expect("a healthy cluster has a leader");
     let _load = cluster.write_load().await;
     let mut watch = lab.watch(&cluster).await;
-    let delay = Duration::from_millis(40);
+    let delay = Duration::from_millis(30);
     cluster.network().of(leader).delay(delay, Duration::ZERO);
     watch.broken();
     watch

@@ -120,7 +120,6 @@ fn recorded_reports_are_made_again() {
     for recorded in RECORDED {
         let then = open(recorded.file).report;
         let again: Value = serde_json::from_str(&report(recorded.file)).expect("it is JSON");
-        validate(&again);
         for field in ["status", "summary", "quorum", "problems"] {
             assert_eq!(
                 again["clusters"][0][field], then["clusters"][0][field],
@@ -160,11 +159,13 @@ pub(crate) fn report(file: &str) -> String {
         .iter()
         .map(|recording| Replay::new(recording, &cycle::providers()).diagnosis(&rules))
         .collect();
-    json::render(&Report {
+    let report = json::render(&Report {
         tool: tool(&bundle),
         time: bundle.created,
         diagnoses: &diagnoses,
-    })
+    });
+    validate(&serde_json::from_str(&report).expect("a report is JSON"));
+    report
 }
 
 fn in_text(bundle: &Bundle, diagnosis: &Diagnosis) -> String {

@@ -22,6 +22,8 @@ What `etcd-doctor diagnose -o json` prints and `GET /api/v1/diagnosis` gives, ve
   etcdctl prints them. Sizes are in bytes, durations in seconds, times in RFC 3339 and UTC.
 - Arrays have a stable order: clusters as configured, members by name, problems worst first with their symptoms inside.
 - Texts may have come from a cluster: escape them as any input. No password, no key and no value of the store is in it.
+- What `rules explain -o json` and `GET /api/v1/explanation` give is another kind, `AlertExplanation`. It has no schema, and
+  this promise is not made for it.
 
 The exit status of `diagnose` follows `status`: 0 `pass`, 1 `warn`, 2 `fail`, 3 `unknown`.
 ";

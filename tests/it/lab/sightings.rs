@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tokio::task::JoinHandle;
 
-use crate::support::http;
+use crate::support::{http, validate};
 
 /// Short beside a cycle of 5 s.
 const POLL: Duration = Duration::from_millis(250);
@@ -41,6 +41,9 @@ impl Sightings {
                 if let Ok(answer) = http::get(&url).await
                     && let Ok(diagnosis) = serde_json::from_str::<Value>(&answer.body)
                 {
+                    if answer.status == 200 {
+                        validate(&diagnosis);
+                    }
                     let now = Instant::now();
                     let mut alerts = seen.lock().unwrap_or_else(PoisonError::into_inner);
                     for cluster in diagnosis["clusters"].as_array().into_iter().flatten() {

@@ -102,11 +102,16 @@ impl Doctor {
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
         let code = output.status.code().expect("it was not killed");
         let success = output.status.success();
+        let stdout = text(output.stdout);
+        // Nothing is printed there where there is nothing to judge.
+        if asks_for_a_diagnosis(args) && !stdout.is_empty() {
+            super::validate(&serde_json::from_str(&stdout).expect("a diagnosis as JSON"));
+        }
         (
             code,
             Output {
                 success,
-                stdout: text(output.stdout),
+                stdout,
                 stderr: text(output.stderr),
             },
         )
@@ -200,6 +205,12 @@ pub fn problems(diagnosis: &Value) -> Vec<String> {
         collect(&cluster["problems"], &mut found);
     }
     found
+}
+
+/// Whether these arguments are for a report that has a schema.
+fn asks_for_a_diagnosis(args: &[&str]) -> bool {
+    let as_json = args.contains(&"-o=json") || args.windows(2).any(|pair| pair == ["-o", "json"]);
+    args.first() == Some(&"diagnose") && as_json
 }
 
 /// Whether a file exists and is not empty: for what a test expects a command to leave.

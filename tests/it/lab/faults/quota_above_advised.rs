@@ -17,7 +17,7 @@ async fn run(lab: &mut Lab) {
     let cluster = EtcdCluster::builder(lab.version).quota(9 << 30).start().await;
     let mut watch = lab.watch(&cluster).await;
     watch.broken();
-    watch.found("EtcdQuotaAboveAdvised", None).await;
+    watch.remarked("EtcdQuotaAboveAdvised", None).await;
     // What mends it is a restart of each member.
     watch.type_remedy(&cluster).await;
 }

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 static NEXT: AtomicUsize = AtomicUsize::new(0);
 
@@ -12,16 +13,16 @@ pub struct Cgroup {
 }
 
 impl Cgroup {
-    /// So many CPUs and no more.
+    /// So much CPU time in each period, of at most a second, and no more.
     ///
     /// # Errors
     /// In words, where control groups may not be made here.
-    pub fn cpu_limit(pid: u32, cpus: f64) -> Result<Self, String> {
-        let period = 100_000.0;
+    pub fn cpu_limit(pid: u32, time: Duration, period: Duration) -> Result<Self, String> {
+        let [time, period] = [time, period].map(|of| of.as_micros().to_string());
         Self::new(
             "cpu",
             pid,
-            &[("cpu.cfs_quota_us", &format!("{:.0}", cpus * period))],
+            &[("cpu.cfs_period_us", &period), ("cpu.cfs_quota_us", &time)],
         )
     }
 

@@ -1,5 +1,7 @@
 //! A CPU limit stops the leader: late heartbeats and slow fsyncs, and no slow disk.
 
+use std::time::Duration;
+
 use crate::lab::{BOTH, Family, Fault, Lab, ShownBy};
 use crate::support::{Cgroup, EtcdCluster};
 
@@ -13,12 +15,16 @@ pub(in crate::lab) const FAULT: Fault = Fault {
     run: |lab| Box::pin(run(lab)),
 };
 
+/// 5 % of the period that Kubernetes and systemd have.
+const TIME: Duration = Duration::from_millis(5);
+const PERIOD: Duration = Duration::from_millis(100);
+
 async fn run(lab: &mut Lab) {
     let cluster = EtcdCluster::builder(lab.version).alone().start().await;
     let leader = cluster.leader().await.expect("a healthy cluster has a leader");
     let _load = cluster.write_load().await;
     let mut watch = lab.watch(&cluster).await;
-    let limit = match Cgroup::cpu_limit(cluster.pid(leader), 0.05) {
+    let limit = match Cgroup::cpu_limit(cluster.pid(leader), TIME, PERIOD) {
         Ok(group) => group,
         Err(why) => return watch.skipped(&why),
     };

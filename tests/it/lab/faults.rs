@@ -66,6 +66,7 @@ mod proposals_piling_up;
 mod quorum_lost;
 mod quota_above_advised;
 mod quota_differs;
+mod quota_fills_soon;
 mod quota_fragmented;
 mod quota_freed;
 mod quota_full;
@@ -105,6 +106,7 @@ pub(super) const FAULTS: &[Fault] = &[
     quota_low_history::FAULT,
     quota_low_live::FAULT,
     quota_low_fragmented::FAULT,
+    quota_fills_soon::FAULT,
     quota_fragmented::FAULT,
     quota_history::FAULT,
     quota_above_advised::FAULT,

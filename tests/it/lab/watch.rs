@@ -18,6 +18,8 @@ pub(super) struct Watch<'a> {
     prometheus: Option<(Prometheus, &'static str)>,
     sightings: Sightings,
     broken: Instant,
+    /// The cycle from which on silence is held, once it is.
+    silent_from: Option<f64>,
     row: &'a mut Row,
 }
 
@@ -32,6 +34,7 @@ impl<'a> Watch<'a> {
             doctor,
             prometheus,
             broken: Instant::now(),
+            silent_from: None,
             row,
         }
     }
@@ -40,10 +43,16 @@ impl<'a> Watch<'a> {
     pub(super) fn broken(&mut self) {
         self.sightings.forget();
         self.broken = Instant::now();
+        self.silent_from = None;
     }
 
     /// Waits until this alert, on this member where one is named, fires and is ranked first; gives that report.
     pub(super) async fn found(&mut self, alert: &str, member: Option<&str>) -> Value {
+        self.found_within(alert, member, LIMIT).await
+    }
+
+    /// The same of a rule that looks further back.
+    pub(super) async fn found_within(&mut self, alert: &str, member: Option<&str>, limit: Duration) -> Value {
         let expected = match member {
             Some(member) => format!("{alert}/{member}"),
             None => alert.to_owned(),
@@ -52,7 +61,7 @@ impl<'a> Watch<'a> {
         let is = |problem: &Value| problem["state"] == "firing" && is(problem, alert, member);
         let found = self
             .doctor
-            .diagnosis_when(&format!("{expected} ranked first"), LIMIT, |diagnosis| {
+            .diagnosis_when(&format!("{expected} ranked first"), limit, |diagnosis| {
                 problems(diagnosis).first().is_some_and(is)
             })
             .await;
@@ -189,7 +198,10 @@ impl<'a> Watch<'a> {
     /// Waits, and holds that nothing above `info` fires at any cycle meanwhile, nor did since the clock started.
     pub(super) async fn silent_for(&mut self, time: Duration) {
         let started = Instant::now();
-        let from = self.cycles().await;
+        let from = match self.silent_from {
+            Some(from) => from,
+            None => *self.silent_from.insert(self.cycles().await),
+        };
         while started.elapsed() < time {
             let seen = self.sightings.so_far();
             let loud = loud(&seen);

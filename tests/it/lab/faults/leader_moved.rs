@@ -20,7 +20,7 @@ async fn run(lab: &mut Lab) {
     let to = (leader + 1) % cluster.len();
     watch.broken();
     cluster.move_leader(leader, to).await;
-    watch.found("EtcdLeaderMoved", None).await;
+    watch.remarked("EtcdLeaderMoved", None).await;
     watch.cycles_more(2.0).await;
     watch.never_fired(&["EtcdNoLeader", "EtcdFrequentElections", "EtcdMemberLostLeader"]);
 }

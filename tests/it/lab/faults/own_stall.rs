@@ -26,7 +26,7 @@ async fn run(lab: &mut Lab) {
     tokio::time::sleep(Duration::from_secs(4)).await;
     cluster.network().of(other).mend();
     watch
-        .found("EtcdMemberLostLeader", Some(cluster.name(other)))
+        .remarked("EtcdMemberLostLeader", Some(cluster.name(other)))
         .await;
     watch.never_fired(&["EtcdLeaderChanged", "EtcdNoLeader", "EtcdFrequentElections"]);
 }

@@ -14,10 +14,15 @@ pub(in crate::lab) const FAULT: Fault = Fault {
 };
 
 async fn run(lab: &mut Lab) {
-    let cluster = EtcdCluster::builder(lab.version).quota(9 << 30).start().await;
+    let mut cluster = EtcdCluster::builder(lab.version).quota(9 << 30).start().await;
     let mut watch = lab.watch(&cluster).await;
     watch.broken();
     watch.remarked("EtcdQuotaAboveAdvised", None).await;
-    // What mends it is a restart of each member.
-    watch.type_remedy(&cluster).await;
+    watch.type_remedy_of("EtcdQuotaAboveAdvised", &cluster).await;
+    for member in 0..cluster.len() {
+        cluster
+            .restart_with(member, &["--quota-backend-bytes=8589934592"])
+            .await;
+    }
+    watch.gone("EtcdQuotaAboveAdvised").await;
 }

@@ -27,7 +27,11 @@ use state::StateFile;
 /// it wait. The shipped ones take a millisecond together.
 const RULE_SHARE: u32 = 10;
 
-/// What a rule may take where that part is shorter: a busy machine stops any process for longer than some milliseconds.
+/// The part of the interval that all rules together may take before those wait that never ended in time.
+const RULES_SHARE: u32 = 2;
+
+/// What a rule, and all of them, may take where that part is shorter: a busy machine stops any process for longer than some
+/// milliseconds.
 const LEAST_RULE_TIME: Duration = Duration::from_millis(250);
 
 static CYCLE_DURATION: Desc = Desc::gauge(
@@ -137,7 +141,7 @@ impl Cycle {
     /// # Errors
     /// When an endpoint is none.
     pub fn new(settings: Settings, rules: Arc<RuleSet>, interval: Duration) -> anyhow::Result<Self> {
-        let patience = patience(interval);
+        let patience = patience(interval / RULE_SHARE);
         let collect = collect::Settings {
             page_metrics: page_metrics(&rules),
             ..settings.collect
@@ -153,6 +157,7 @@ impl Cycle {
                 rules,
                 Environment {
                     patience: patience.clone(),
+                    together: self::patience(interval / RULES_SHARE),
                     external_labels: settings.external_labels,
                     ..Environment::default()
                 },
@@ -337,9 +342,9 @@ fn note_latencies(batch: &mut Batch) {
     }
 }
 
-/// How long one rule may take where cycles are so far apart.
-fn patience(interval: Duration) -> Patience {
-    let share = (interval / RULE_SHARE).max(LEAST_RULE_TIME);
+/// So much time, and not too little.
+fn patience(share: Duration) -> Patience {
+    let share = share.max(LEAST_RULE_TIME);
     Patience::new(move || {
         let end = Instant::now() + share;
         Box::new(move || Instant::now() >= end)

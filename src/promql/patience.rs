@@ -20,11 +20,19 @@ impl Patience {
         Self(Some(Arc::new(start)))
     }
 
+    /// The stopwatch of the time that begins now.
+    pub fn start(&self) -> Stopwatch {
+        match &self.0 {
+            Some(start) => start(),
+            None => Box::new(|| false),
+        }
+    }
+
     /// The source for one evaluation: given up when the time is up that begins now.
     pub fn with<'a>(&self, source: &'a dyn Source) -> Patient<'a> {
         Patient {
             source,
-            is_over: self.0.as_ref().map(|start| start()),
+            is_over: self.start(),
         }
     }
 }
@@ -42,7 +50,7 @@ impl fmt::Debug for Patience {
 /// A source that is given up at some time.
 pub struct Patient<'a> {
     source: &'a dyn Source,
-    is_over: Option<Stopwatch>,
+    is_over: Stopwatch,
 }
 
 impl Source for Patient<'_> {
@@ -51,6 +59,6 @@ impl Source for Patient<'_> {
     }
 
     fn given_up(&self) -> bool {
-        self.source.given_up() || self.is_over.as_ref().is_some_and(|is_over| is_over())
+        self.source.given_up() || (self.is_over)()
     }
 }

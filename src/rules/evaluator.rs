@@ -1,9 +1,12 @@
 //! One cluster's rules with the states of their alerts: runs them over the window and writes back what they yield.
 
+mod pace;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::pace::Pace;
 use super::alert::{self, Alert, AlertState, Alerts, Seen, Tracked};
 use super::state::{Kept, Recall, States};
 use super::{AlertingRule, Group, Rule, RuleSet, Scope, record};
@@ -17,6 +20,8 @@ pub struct Environment {
     pub options: Options,
     /// How long each rule may take, its templates included. A rule that takes longer fails.
     pub patience: Patience,
+    /// How long all rules of an evaluation may take. After it only those are evaluated that ended in time before.
+    pub together: Patience,
     /// `$externalLabels` in templates.
     pub external_labels: Labels,
     /// `$externalURL` in templates: where this server is reached.
@@ -38,6 +43,7 @@ impl Default for Environment {
         Self {
             options: OPTIONS,
             patience: Patience::default(),
+            together: Patience::default(),
             external_labels: Labels::empty(),
             external_url: String::new(),
         }
@@ -88,6 +94,7 @@ struct RuleState {
     writer: String,
     alerts: Alerts,
     error: Option<String>,
+    pace: Pace,
     /// What is remembered from before a restart and has not been seen again yet.
     recall: Option<Recall>,
 }
@@ -159,12 +166,23 @@ impl Evaluator {
         for writer in self.removed.drain(..) {
             window.record(&writer, now, Vec::new());
         }
+        let together = self.environment.together.start();
         for (group, state) in self.rules.groups.iter().zip(&mut self.groups) {
             if !state.is_due(group.interval, now) {
                 continue;
             }
             for (rule, state) in group.rules.iter().zip(&mut state.rules) {
-                state.error = state.run(rule, group, window, now, &self.environment).err();
+                let ran = match state.pace.admits(&together) {
+                    Ok(()) => {
+                        let ran = state.run(rule, group, window, now, &self.environment);
+                        state
+                            .pace
+                            .note(ran.as_ref().is_err_and(|error| error == TIMED_OUT));
+                        ran
+                    }
+                    left_out => left_out,
+                };
+                state.error = ran.err();
             }
         }
         self.reports()
@@ -252,6 +270,7 @@ impl GroupState {
                 writer,
                 alerts: Alerts::new(),
                 error: None,
+                pace: Pace::default(),
                 recall: None,
             }
         });

@@ -109,6 +109,7 @@ impl Test {
         let environment = Environment {
             options,
             patience: Patience::default(),
+            together: Patience::default(),
             external_labels: self.external_labels.clone(),
             external_url: self.external_url.clone(),
         };

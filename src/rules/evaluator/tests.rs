@@ -108,6 +108,41 @@ fn a_rule_whose_time_is_up_fails_and_leaves_its_alerts_as_they_were() {
 }
 
 #[test]
+fn many_slow_rules_do_not_add_up_in_one_evaluation() {
+    let slow = r#"{alert: Slow, expr: 'max_over_time(vector(1)[1h:1s] @ 0)'}"#;
+    let rules = rules(&format!(
+        "groups: [{{name: g, rules: [{{alert: First, expr: '1'}}, {slow}, {slow}, {slow}, {{alert: Last, expr: '1'}}]}}]"
+    ));
+    let mut evaluator = Evaluator::new(rules);
+    evaluator.environment.patience = looks(100);
+    evaluator.environment.together = looks(4);
+    let mut evaluated = |second| {
+        let reports = evaluator.evaluate(&mut Samples::default(), at(second));
+        let told = reports.iter().map(|report| match report.error.as_deref() {
+            None => "fine",
+            Some(TIMED_OUT) => "timed out",
+            Some(error) if error.contains("before it") => "waits",
+            Some(error) if error.contains("left out") => "left out",
+            Some(error) => panic!("{error}"),
+        });
+        told.collect::<Vec<_>>()
+    };
+    assert_eq!(evaluated(0), ["fine", "timed out", "timed out", "waits", "waits"]);
+    assert_eq!(
+        evaluated(5),
+        ["fine", "timed out", "timed out", "timed out", "waits"]
+    );
+    assert_eq!(
+        evaluated(10),
+        ["fine", "left out", "left out", "timed out", "fine"]
+    );
+    assert_eq!(
+        evaluated(15),
+        ["fine", "timed out", "timed out", "left out", "fine"]
+    );
+}
+
+#[test]
 fn a_rule_may_make_only_so_many_samples() {
     let rules =
         rules("groups: [{name: g, rules: [{alert: A, expr: 'sum_over_time(vector(1)[6000s:1ms])'}]}]");

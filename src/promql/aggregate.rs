@@ -4,8 +4,8 @@ use std::cmp::Ordering;
 
 use hashbrown::HashMap;
 
-use super::ast::{self, Aggregate, Aggregation};
-use super::grouping::{Grouping, Groups, Places};
+use super::ast::{Aggregate, Aggregation};
+use super::grouping::{Grouping, Groups};
 use super::number::{decimal, larger, mean, quantile, smaller, sum, variance};
 use super::value::Value;
 use super::{Element, EvalError};
@@ -16,97 +16,57 @@ pub(super) fn apply(
     expr: &Aggregate,
     param: Option<Value<'_>>,
     elements: Vec<Element>,
-    known: &mut KnownGroups,
 ) -> Result<Vec<Element>, EvalError> {
-    let grouping = grouping(&expr.grouping);
-    let mut fold = |fold: &dyn Fn(&[f64]) -> f64| {
-        let groups = known.split(&grouping, &elements);
+    let grouping = grouping(expr);
+    let folded = |fold: &dyn Fn(&[f64]) -> f64| {
+        let groups = split(&grouping, &elements, |element| element.value).into_iter();
         let folded = groups.map(|(labels, values)| Element {
             labels,
             value: fold(&values),
         });
         Ok(folded.collect())
     };
+    if let Some(fold) = fold(expr.op) {
+        return folded(&fold);
+    }
     match expr.op {
-        Aggregation::Sum => fold(&|all| sum(values(all))),
-        Aggregation::Avg => fold(&|all| mean(values(all))),
-        Aggregation::Count => fold(&|all| all.len() as f64),
-        Aggregation::Group => fold(&|_| 1.0),
-        Aggregation::Min => fold(&|all| values(all).fold(f64::NAN, smaller)),
-        Aggregation::Max => fold(&|all| values(all).fold(f64::NAN, larger)),
-        Aggregation::Stdvar => fold(&|all| variance(values(all))),
-        Aggregation::Stddev => fold(&|all| variance(values(all)).sqrt()),
         Aggregation::Quantile => {
             let q = number(param)?;
-            fold(&|all| quantile(q, all.to_vec()))
+            folded(&|all| quantile(q, all.to_vec()))
         }
-        Aggregation::Topk => ranked(&grouping, number(param)?, elements, |a, b| b.partial_cmp(&a)),
-        Aggregation::Bottomk => ranked(&grouping, number(param)?, elements, |a, b| a.partial_cmp(&b)),
         Aggregation::CountValues => count_values(&grouping, param, elements),
+        Aggregation::Bottomk => ranked(&grouping, number(param)?, &elements, |a, b| a.partial_cmp(&b)),
+        _ => ranked(&grouping, number(param)?, &elements, |a, b| b.partial_cmp(&a)),
     }
+}
+
+/// What makes one value of a group's, of the aggregations that need nothing else.
+pub(super) fn fold(op: Aggregation) -> Option<fn(&[f64]) -> f64> {
+    Some(match op {
+        Aggregation::Sum => |all| sum(values(all)),
+        Aggregation::Avg => |all| mean(values(all)),
+        Aggregation::Count => |all| all.len() as f64,
+        Aggregation::Group => |_| 1.0,
+        Aggregation::Min => |all| values(all).fold(f64::NAN, smaller),
+        Aggregation::Max => |all| values(all).fold(f64::NAN, larger),
+        Aggregation::Stdvar => |all| variance(values(all)),
+        Aggregation::Stddev => |all| variance(values(all)).sqrt(),
+        Aggregation::Quantile | Aggregation::CountValues | Aggregation::Topk | Aggregation::Bottomk => {
+            return None;
+        }
+    })
 }
 
 fn values(values: &[f64]) -> impl Iterator<Item = f64> {
     values.iter().copied()
 }
 
-fn grouping(written: &ast::Grouping) -> Grouping<'_> {
-    if written.without {
-        Grouping::without(&written.labels)
+/// The groups that an aggregation makes.
+pub(super) fn grouping(of: &Aggregate) -> Grouping<'_> {
+    if of.grouping.without {
+        Grouping::without(&of.grouping.labels)
     } else {
-        Grouping::by(&written.labels)
-    }
-}
-
-/// The groups that an aggregation met in an evaluation: the same label sets come at every step of a range.
-#[derive(Default)]
-pub(super) struct KnownGroups {
-    places: Places,
-    /// The labels of each group.
-    groups: Vec<Labels>,
-    /// The group of each label set that was met, from the second step on: one evaluation does without.
-    members: HashMap<Labels, usize>,
-    steps: usize,
-}
-
-impl KnownGroups {
-    /// The values of each group that has any.
-    fn split(
-        &mut self,
-        grouping: &Grouping<'_>,
-        elements: &[Element],
-    ) -> impl Iterator<Item = (Labels, Vec<f64>)> {
-        let mut values: Vec<Vec<f64>> = vec![Vec::new(); self.places.len()];
-        for element in elements {
-            let place = self.place(grouping, &element.labels);
-            if place == values.len() {
-                values.push(Vec::new());
-            }
-            values[place].push(element.value);
-        }
-        self.steps += 1;
-        let groups = self.groups.iter().cloned().zip(values);
-        groups.filter(|(_, values)| !values.is_empty())
-    }
-
-    fn place(&mut self, grouping: &Grouping<'_>, labels: &Labels) -> usize {
-        if self.steps == 0 {
-            return self.find(grouping, labels);
-        }
-        if let Some(place) = self.members.get(labels) {
-            return *place;
-        }
-        let place = self.find(grouping, labels);
-        self.members.insert(labels.clone(), place);
-        place
-    }
-
-    fn find(&mut self, grouping: &Grouping<'_>, labels: &Labels) -> usize {
-        let place = self.places.find_or_add(grouping, labels);
-        if place == self.groups.len() {
-            self.groups.push(grouping.key(labels));
-        }
-        place
+        Grouping::by(&of.grouping.labels)
     }
 }
 
@@ -127,7 +87,7 @@ fn split<'e, T>(
 fn ranked(
     grouping: &Grouping<'_>,
     k: f64,
-    elements: Vec<Element>,
+    elements: &[Element],
     order: fn(f64, f64) -> Option<Ordering>,
 ) -> Result<Vec<Element>, EvalError> {
     if k.is_nan() || k.abs() >= i64::MAX as f64 {
@@ -139,7 +99,7 @@ fn ranked(
     if k < 1.0 {
         return Ok(Vec::new());
     }
-    let groups = split(grouping, &elements, |element| element)
+    let groups = split(grouping, elements, |element| element)
         .into_iter()
         .flat_map(|(_, mut members)| {
             // NaN is neither large nor small: it comes last either way.

@@ -31,6 +31,14 @@ pub(super) struct VectorSelector {
     pub(super) place: Place,
 }
 
+impl VectorSelector {
+    /// Whether all its series have the same metric name, so that they are told apart without it.
+    pub(super) fn has_one_name(&self) -> bool {
+        let names = |matcher: &Matcher| matcher.literal_metric().is_some();
+        self.matchers.iter().any(names)
+    }
+}
+
 /// `selector[5m]`
 #[derive(Clone, Debug)]
 pub(super) struct MatrixSelector {

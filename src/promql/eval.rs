@@ -1,19 +1,16 @@
-//! Walks an expression at one time, or at each step of a range.
+//! Walks an expression at one time. `steps` does it for every step of a range.
 
 use std::borrow::Cow;
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::time::Duration;
 
-use hashbrown::HashMap;
-
-use super::aggregate::KnownGroups;
 use super::ast::{self, Expr, Subquery, VectorSelector};
 use super::functions::{self, Call};
 use super::regex::Patterns;
 use super::select::{Loaded, Span, reference, too_many};
-use super::value::{Point, RangeSeries, RangeVector, Series, Value, distinct};
+use super::value::{RangeSeries, RangeVector, Series, Value, distinct};
 use super::{Element, EvalError, Options, QueryValue, Selector, Source, TIMED_OUT, aggregate, binary};
-use crate::model::{Labels, Timestamp};
+use crate::model::Timestamp;
 
 /// The value at one time.
 pub(super) fn instant(
@@ -51,15 +48,14 @@ pub(super) fn range(
     Ok(series.collect())
 }
 
-struct Evaluation<'q> {
+/// One query while it is evaluated.
+pub(super) struct Evaluation<'q> {
     source: &'q dyn Source,
-    loaded: Loaded,
-    query: Span,
-    options: &'q Options,
+    pub(super) loaded: Loaded,
+    pub(super) query: Span,
+    pub(super) options: &'q Options,
     /// Points loaded and made so far.
     spent: Cell<usize>,
-    /// What each aggregation knows of its groups, by its place in the expression.
-    groups: RefCell<HashMap<*const ast::Aggregate, KnownGroups>>,
     patterns: Patterns,
 }
 
@@ -74,7 +70,6 @@ impl<'q> Evaluation<'q> {
         let loaded = Loaded::new(expr, selectors, source, query, options)?;
         Ok(Self {
             spent: Cell::new(loaded.points),
-            groups: RefCell::default(),
             patterns: Patterns::default(),
             source,
             loaded,
@@ -83,7 +78,8 @@ impl<'q> Evaluation<'q> {
         })
     }
 
-    fn spend(&self, points: usize) -> Result<(), EvalError> {
+    /// Counts points that are made: no more than the options allow.
+    pub(super) fn spend(&self, points: usize) -> Result<(), EvalError> {
         let spent = self.spent.get().saturating_add(points);
         self.spent.set(spent);
         if spent > self.options.max_samples {
@@ -92,15 +88,21 @@ impl<'q> Evaluation<'q> {
         Ok(())
     }
 
-    fn value(&self, expr: &Expr, at: Timestamp) -> Result<Value<'_>, EvalError> {
+    /// Ends the evaluation when its time is over.
+    pub(super) fn go_on(&self) -> Result<(), EvalError> {
         if self.source.given_up() {
             return Err(EvalError(TIMED_OUT.to_owned()));
         }
+        Ok(())
+    }
+
+    /// The value of an expression at one time.
+    pub(super) fn value(&self, expr: &Expr, at: Timestamp) -> Result<Value<'_>, EvalError> {
+        self.go_on()?;
         match expr {
             Expr::Number(number) => Ok(Value::Scalar(*number)),
             Expr::String(text) => Ok(Value::String(text.clone())),
             Expr::Paren(inner) => self.value(inner, at),
-            Expr::Negation(inner) => negated(self.value(inner, at)?),
             Expr::Vector(selector) => Ok(Value::Vector(self.select(selector, at))),
             Expr::Matrix(selector) => {
                 let time = reference(selector.vector.place, at, self.query);
@@ -108,23 +110,43 @@ impl<'q> Evaluation<'q> {
                 Ok(Value::Matrix(range))
             }
             Expr::Subquery(subquery) => self.subquery(subquery, at),
-            Expr::Call(call) => self.call(call, at),
+            Expr::Negation(_) | Expr::Call(_) | Expr::Aggregate(_) | Expr::Binary(_) => {
+                let operands = expr.children().into_iter();
+                let operands = operands.map(|operand| self.value(operand, at));
+                self.apply(expr, operands.collect::<Result<_, _>>()?, at)
+            }
+        }
+    }
+
+    /// The value of an operator, function or aggregation at one time, from those of its operands in the order in which they
+    /// are written.
+    pub(super) fn apply<'a>(
+        &'a self,
+        expr: &Expr,
+        operands: Vec<Value<'a>>,
+        at: Timestamp,
+    ) -> Result<Value<'a>, EvalError> {
+        let mut operands = operands.into_iter();
+        let mut next = || {
+            let missing = || EvalError("an operand is missing".to_owned());
+            operands.next().ok_or_else(missing)
+        };
+        match expr {
+            Expr::Negation(_) => negated(next()?),
+            Expr::Call(call) => self.call(call, operands.collect(), at),
             Expr::Aggregate(aggregate) => {
                 let param = match &aggregate.param {
-                    Some(param) => Some(self.value(param, at)?),
+                    Some(_) => Some(next()?),
                     None => None,
                 };
-                let elements = vector(self.value(&aggregate.expr, at)?)?;
-                let mut known = self.groups.borrow_mut();
-                let known = known.entry(std::ptr::from_ref(aggregate)).or_default();
-                aggregate::apply(aggregate, param, elements, known).map(Value::Vector)
+                aggregate::apply(aggregate, param, vector(next()?)?).map(Value::Vector)
             }
             Expr::Binary(binary) => {
-                let first = self.value(&binary.first, at)?;
-                binary.links.iter().try_fold(first, |left, link| {
-                    binary::apply(link, left, self.value(&link.right, at)?)
-                })
+                let first = next()?;
+                let mut links = binary.links.iter();
+                links.try_fold(first, |left, link| binary::apply(link, left, next()?))
             }
+            _ => self.value(expr, at),
         }
     }
 
@@ -132,14 +154,19 @@ impl<'q> Evaluation<'q> {
         let time = reference(selector.place, at, self.query);
         let newest = self.loaded.newest(selector, time);
         newest
-            .map(|(series, point)| Element {
-                labels: series.labels.clone(),
+            .map(|(labels, point)| Element {
+                labels: labels.clone(),
                 value: point.value,
             })
             .collect()
     }
 
-    fn call(&self, call: &ast::Call, at: Timestamp) -> Result<Value<'_>, EvalError> {
+    fn call<'a>(
+        &'a self,
+        call: &ast::Call,
+        args: Vec<Value<'a>>,
+        at: Timestamp,
+    ) -> Result<Value<'a>, EvalError> {
         let name = call.name;
         if let ("timestamp", Some(arg)) = (name, call.args.first())
             && let Expr::Vector(selector) = arg.unwrapped()
@@ -148,15 +175,10 @@ impl<'q> Evaluation<'q> {
         }
         let body = functions::find(name)
             .ok_or_else(|| EvalError(format!("the function {name} is not supported")))?;
-        let exprs = &call.args;
-        let args = exprs
-            .iter()
-            .map(|arg| self.value(arg, at))
-            .collect::<Result<_, _>>()?;
         body(&Call {
             name,
             args,
-            exprs,
+            exprs: &call.args,
             at,
             patterns: &self.patterns,
         })
@@ -166,8 +188,8 @@ impl<'q> Evaluation<'q> {
     fn timestamps(&self, selector: &VectorSelector, at: Timestamp) -> Result<Vec<Element>, EvalError> {
         let time = reference(selector.place, at, self.query);
         let newest = self.loaded.newest(selector, time);
-        let elements = newest.map(|(series, point)| Element {
-            labels: series.labels.nameless(),
+        let elements = newest.map(|(labels, point)| Element {
+            labels: labels.nameless(),
             value: point.time.seconds(),
         });
         distinct(elements.collect())
@@ -200,42 +222,10 @@ impl<'q> Evaluation<'q> {
             one_name: false,
         }))
     }
-
-    /// Evaluates at every step of `span` and puts the elements of equal labels together into series, sorted by them.
-    fn steps(&self, expr: &Expr, span: Span, step: Duration) -> Result<Vec<(Labels, Vec<Point>)>, EvalError> {
-        // So many steps would be too much even if each gave but one sample: said at once, not after most of them.
-        let steps = span.to.since(span.from).as_millis() / step.as_millis().max(1);
-        if steps >= self.options.max_samples as u128 {
-            return Err(too_many(self.options.max_samples));
-        }
-        let mut series: HashMap<Labels, Vec<Point>> = HashMap::new();
-        let mut time = span.from;
-        while time <= span.to {
-            let elements = match self.value(expr, time)? {
-                Value::Scalar(value) => vec![Element {
-                    labels: Labels::empty(),
-                    value,
-                }],
-                other => vector(other)?,
-            };
-            // One more, so that steps without any element are bounded too.
-            self.spend(elements.len() + 1)?;
-            for Element { labels, value } in elements {
-                series.entry(labels).or_default().push(Point { time, value });
-            }
-            let next = time.plus(step);
-            if next == time {
-                break;
-            }
-            time = next;
-        }
-        let mut series: Vec<_> = series.into_iter().collect();
-        series.sort_by(|(a, _), (b, _)| a.cmp(b));
-        Ok(series)
-    }
 }
 
-fn vector(value: Value<'_>) -> Result<Vec<Element>, EvalError> {
+/// The elements of a value that has to be an instant vector.
+pub(super) fn vector(value: Value<'_>) -> Result<Vec<Element>, EvalError> {
     match value {
         Value::Vector(elements) => Ok(elements),
         other => Err(EvalError(format!(

@@ -89,34 +89,10 @@ const FUNCTIONS: &[(&str, Body)] = &[
     ("absent", labels::absent),
     ("absent_over_time", labels::absent),
     // Classic histograms.
-    ("histogram_quantile", histogram::quantile),
-    ("histogram_fraction", histogram::fraction),
-    // Of a range of each series.
-    ("rate", |call| range::extrapolated(call, range::Change::Rate)),
-    ("increase", |call| {
-        range::extrapolated(call, range::Change::Increase)
-    }),
-    ("delta", |call| range::extrapolated(call, range::Change::Delta)),
-    ("irate", |call| range::over(call, range::instant_rate)),
-    ("idelta", |call| range::over(call, range::instant_delta)),
-    ("deriv", |call| range::over(call, range::derivative)),
+    ("histogram_quantile", histogram::apply),
+    ("histogram_fraction", histogram::apply),
+    // Of a range of each series, beside those that `range` has a table of.
     ("predict_linear", range::predict_linear),
-    ("changes", |call| range::over(call, range::changes)),
-    ("resets", |call| range::over(call, range::resets)),
-    ("avg_over_time", |call| range::over_values(call, range::mean)),
-    ("sum_over_time", |call| range::over_values(call, range::sum)),
-    ("min_over_time", |call| range::over_values(call, range::min)),
-    ("max_over_time", |call| range::over_values(call, range::max)),
-    ("count_over_time", |call| {
-        range::over(call, |points| Some(points.len() as f64))
-    }),
-    ("present_over_time", |call| range::over(call, |_| Some(1.0))),
-    ("stddev_over_time", |call| {
-        range::over_values(call, range::deviation)
-    }),
-    ("stdvar_over_time", |call| {
-        range::over_values(call, range::variance)
-    }),
     ("quantile_over_time", range::quantile),
     ("last_over_time", range::last),
 ];
@@ -124,15 +100,16 @@ const FUNCTIONS: &[(&str, Body)] = &[
 /// The names of all functions.
 #[cfg(test)]
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
-    FUNCTIONS.iter().map(|(name, _)| *name)
+    FUNCTIONS.iter().map(|(name, _)| *name).chain(range::names())
 }
 
 /// The function of this name.
 pub(super) fn find(name: &str) -> Option<Body> {
-    FUNCTIONS
-        .iter()
-        .find(|(known, _)| *known == name)
-        .map(|(_, body)| *body)
+    if range::computed(name).is_some() {
+        return Some(range::apply);
+    }
+    let found = FUNCTIONS.iter().find(|(known, _)| *known == name);
+    found.map(|(_, body)| *body)
 }
 
 impl<'a> Call<'a, '_> {
@@ -270,7 +247,7 @@ mod tests {
 
     #[test]
     fn no_function_is_listed_twice() {
-        let mut names: Vec<_> = FUNCTIONS.iter().map(|(name, _)| *name).collect();
+        let mut names: Vec<_> = names().collect();
         let listed = names.len();
         names.sort_unstable();
         names.dedup();

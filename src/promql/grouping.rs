@@ -63,80 +63,54 @@ impl<'a> Grouping<'a> {
     }
 }
 
-/// The places of groups, in the order in which they first occur.
-#[derive(Default)]
-pub(super) struct Places {
-    hasher: DefaultHashBuilder,
-    table: HashTable<usize>,
-    /// The first label set of each group.
-    members: Vec<Labels>,
-}
-
-impl Places {
-    fn find(&self, grouping: &Grouping<'_>, labels: &Labels) -> Option<usize> {
-        let hash = grouping.hash(labels, &self.hasher);
-        let same = |place: &usize| grouping.same(&self.members[*place], labels);
-        self.table.find(hash, same).copied()
-    }
-
-    /// The place of the group of these labels, which is the next one when it is new.
-    pub(super) fn find_or_add(&mut self, grouping: &Grouping<'_>, labels: &Labels) -> usize {
-        let Self {
-            hasher,
-            table,
-            members,
-        } = self;
-        let hash = grouping.hash(labels, hasher);
-        if let Some(place) = table.find(hash, |place| grouping.same(&members[*place], labels)) {
-            return *place;
-        }
-        let place = members.len();
-        members.push(labels.clone());
-        table.insert_unique(hash, place, |place| grouping.hash(&members[*place], hasher));
-        place
-    }
-
-    /// How many groups there are.
-    pub(super) fn len(&self) -> usize {
-        self.members.len()
-    }
-}
-
 /// Something for each group, in the order in which the groups first occur.
 pub(super) struct Groups<'g, T> {
     grouping: &'g Grouping<'g>,
-    places: Places,
-    groups: Vec<T>,
+    hasher: DefaultHashBuilder,
+    places: HashTable<usize>,
+    /// The first label set of each group, and what is kept of it.
+    groups: Vec<(Labels, T)>,
 }
 
 impl<'g, T> Groups<'g, T> {
     pub(super) fn new(grouping: &'g Grouping<'g>) -> Self {
         Self {
             grouping,
-            places: Places::default(),
+            hasher: DefaultHashBuilder::default(),
+            places: HashTable::new(),
             groups: Vec::new(),
         }
     }
 
+    fn find(&self, hash: u64, labels: &Labels) -> Option<usize> {
+        let same = |place: &usize| self.grouping.same(&self.groups[*place].0, labels);
+        self.places.find(hash, same).copied()
+    }
+
     /// What is kept of the group of these labels.
     pub(super) fn get(&self, labels: &Labels) -> Option<&T> {
-        self.groups.get(self.places.find(self.grouping, labels)?)
+        let place = self.find(self.grouping.hash(labels, &self.hasher), labels)?;
+        self.groups.get(place).map(|(_, kept)| kept)
     }
 
     /// What is kept of the group of these labels, begun with `first` when it is a new one; and whether it is.
     pub(super) fn entry(&mut self, labels: &Labels, first: impl FnOnce() -> T) -> (&mut T, bool) {
-        let place = self.places.find_or_add(self.grouping, labels);
-        let new = place == self.groups.len();
-        if new {
-            self.groups.push(first());
+        let hash = self.grouping.hash(labels, &self.hasher);
+        let found = self.find(hash, labels);
+        let place = found.unwrap_or(self.groups.len());
+        if found.is_none() {
+            self.groups.push((labels.clone(), first()));
+            let (grouping, hasher, groups) = (self.grouping, &self.hasher, &self.groups);
+            self.places
+                .insert_unique(hash, place, |place| grouping.hash(&groups[*place].0, hasher));
         }
-        (&mut self.groups[place], new)
+        (&mut self.groups[place].1, found.is_none())
     }
 
     /// Every group with its labels.
     pub(super) fn into_groups(self) -> impl Iterator<Item = (Labels, T)> {
         let grouping = self.grouping;
-        let groups = self.places.members.into_iter().zip(self.groups);
+        let groups = self.groups.into_iter();
         groups.map(|(member, kept)| (grouping.key(&member), kept))
     }
 }

@@ -13,52 +13,69 @@ const BOUND: &str = "le";
 /// floats in another order.
 const SAME_COUNT: f64 = 1e-12;
 
+/// What a histogram had counted at some time up to one of its bounds.
 #[derive(Clone, Copy, Debug)]
-struct Bucket {
-    bound: f64,
+pub(super) struct Bucket {
+    pub(super) bound: f64,
     /// Observations at or under the bound.
-    count: f64,
+    pub(super) count: f64,
 }
 
-/// `histogram_quantile(q, buckets)`
-pub(super) fn quantile<'a>(call: &Call<'a, '_>) -> Result<Value<'a>, EvalError> {
-    let q = call.scalar(0)?;
-    each(call.vector(1)?, |buckets| bucket_quantile(q, buckets))
+/// Computes one value of the buckets of one histogram, sorted by their bounds, with the numbers that come before them in the call.
+pub(super) type Compute = fn(numbers: &[f64], buckets: Vec<Bucket>) -> f64;
+
+/// What the functions on classic histograms compute: `histogram_quantile(q, buckets)`, `histogram_fraction(lower, upper,
+/// buckets)`.
+pub(super) fn computed(name: &str) -> Option<Compute> {
+    match name {
+        "histogram_quantile" => Some(|numbers, buckets| bucket_quantile(numbers[0], coalesced(buckets))),
+        "histogram_fraction" => {
+            Some(|numbers, buckets| bucket_fraction(numbers[0], numbers[1], coalesced(buckets)))
+        }
+        _ => None,
+    }
 }
 
-/// `histogram_fraction(lower, upper, buckets)`
-pub(super) fn fraction<'a>(call: &Call<'a, '_>) -> Result<Value<'a>, EvalError> {
-    let (lower, upper) = (call.scalar(0)?, call.scalar(1)?);
-    each(call.vector(2)?, |buckets| bucket_fraction(lower, upper, buckets))
+/// Calls one of these functions.
+pub(super) fn apply<'a>(call: &Call<'a, '_>) -> Result<Value<'a>, EvalError> {
+    let compute = computed(call.name)
+        .ok_or_else(|| EvalError(format!("the function {} is not supported", call.name)))?;
+    let numbers = (0..call.args.len() - 1).map(|at| call.scalar(at));
+    let numbers = numbers.collect::<Result<Vec<f64>, _>>()?;
+    let elements = call.vector(numbers.len())?;
+    let elements = elements.iter().map(|element| (&element.labels, element.value));
+    let elements = histograms(elements).into_iter().map(|(labels, buckets)| {
+        let bucket = |(bound, count)| Bucket { bound, count };
+        Element {
+            labels: labels.nameless(),
+            value: compute(&numbers, buckets.into_iter().map(bucket).collect()),
+        }
+    });
+    distinct(elements.collect()).map(Value::Vector)
 }
 
-/// Puts the buckets of each histogram together, sorted. Elements whose `le` is no number are left out.
-fn each<'a>(elements: &[Element], compute: impl Fn(Vec<Bucket>) -> f64) -> Result<Value<'a>, EvalError> {
-    let mut histograms: Vec<(Labels, Vec<Bucket>)> = Vec::new();
+/// Puts what belongs to the buckets of each histogram together, with their bounds and sorted by them. Series whose `le` is
+/// no number are left out. The labels are with the name: histograms of two names are two.
+pub(super) fn histograms<'l, T>(
+    series: impl IntoIterator<Item = (&'l Labels, T)>,
+) -> Vec<(Labels, Vec<(f64, T)>)> {
+    let mut histograms: Vec<(Labels, Vec<(f64, T)>)> = Vec::new();
     let mut places: HashMap<Labels, usize> = HashMap::new();
-    for element in elements {
-        let Some(bound) = parse_number(element.labels.get(BOUND)) else {
+    for (labels, of) in series {
+        let Some(bound) = parse_number(labels.get(BOUND)) else {
             continue;
         };
-        // With the name: histograms of two names are two, and clash below.
-        let labels = element.labels.without(&[BOUND]);
+        let labels = labels.without(&[BOUND]);
         let place = *places.entry(labels.clone()).or_insert(histograms.len());
         if place == histograms.len() {
             histograms.push((labels, Vec::new()));
         }
-        histograms[place].1.push(Bucket {
-            bound,
-            count: element.value,
-        });
+        histograms[place].1.push((bound, of));
     }
-    let elements = histograms.into_iter().map(|(labels, mut buckets)| {
-        buckets.sort_by(|a, b| a.bound.total_cmp(&b.bound));
-        Element {
-            labels: labels.nameless(),
-            value: compute(coalesced(buckets)),
-        }
-    });
-    distinct(elements.collect()).map(Value::Vector)
+    for (_, buckets) in &mut histograms {
+        buckets.sort_by(|(a, _), (b, _)| a.total_cmp(b));
+    }
+    histograms
 }
 
 /// Buckets of one bound, written differently (`1` and `1.0`), become one with the sum of their counts.

@@ -36,6 +36,7 @@ mod patience;
 mod range;
 mod regex;
 mod select;
+mod steps;
 mod types;
 mod value;
 

@@ -9,20 +9,61 @@ use crate::model::Timestamp;
 /// A gap at an edge of the window counts as a regular one up to this multiple of the average distance of two points.
 const EXTRAPOLATION_LIMIT: f64 = 1.1;
 
-/// Computes one value of each series' points, or none; the name goes.
-pub(super) fn over<'a>(
-    call: &Call<'a, '_>,
-    compute: impl Fn(&[Point]) -> Option<f64>,
-) -> Result<Value<'a>, EvalError> {
-    each(call.matrix(0)?, compute)
+/// Makes one value, or none, of a series' points in the window after the first time and through the second.
+pub(super) type Compute = fn(points: &[Point], after: Timestamp, through: Timestamp) -> Option<f64>;
+
+/// The functions that need the points of one series at a time, and nothing else.
+const COMPUTED: &[(&str, Compute)] = &[
+    ("rate", |points, after, through| {
+        extrapolate(points, after, through, Change::Rate)
+    }),
+    ("increase", |points, after, through| {
+        extrapolate(points, after, through, Change::Increase)
+    }),
+    ("delta", |points, after, through| {
+        extrapolate(points, after, through, Change::Delta)
+    }),
+    ("irate", |points, _, _| instant_rate(points)),
+    ("idelta", |points, _, _| instant_delta(points)),
+    ("deriv", |points, _, _| derivative(points)),
+    ("changes", |points, _, _| Some(changes(points))),
+    ("resets", |points, _, _| Some(resets(points))),
+    ("avg_over_time", |points, _, _| Some(number::mean(values(points)))),
+    ("sum_over_time", |points, _, _| Some(number::sum(values(points)))),
+    ("min_over_time", |points, _, _| {
+        Some(values(points).fold(f64::NAN, number::smaller))
+    }),
+    ("max_over_time", |points, _, _| {
+        Some(values(points).fold(f64::NAN, number::larger))
+    }),
+    ("count_over_time", |points, _, _| Some(points.len() as f64)),
+    ("present_over_time", |_, _, _| Some(1.0)),
+    ("stddev_over_time", |points, _, _| {
+        Some(number::compensated_variance(values(points)).sqrt())
+    }),
+    ("stdvar_over_time", |points, _, _| {
+        Some(number::compensated_variance(values(points)))
+    }),
+];
+
+/// The names of these functions.
+#[cfg(test)]
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    COMPUTED.iter().map(|(name, _)| *name)
 }
 
-/// Computes one value of each series' values; the name goes.
-pub(super) fn over_values<'a>(
-    call: &Call<'a, '_>,
-    compute: fn(&mut dyn Iterator<Item = f64>) -> f64,
-) -> Result<Value<'a>, EvalError> {
-    over(call, |points| Some(compute(&mut values(points))))
+/// What one of these functions computes, if it is one.
+pub(super) fn computed(name: &str) -> Option<Compute> {
+    let found = COMPUTED.iter().find(|(known, _)| *known == name);
+    found.map(|(_, compute)| *compute)
+}
+
+/// Calls one of these functions; the name of each series goes.
+pub(super) fn apply<'a>(call: &Call<'a, '_>) -> Result<Value<'a>, EvalError> {
+    let compute = computed(call.name)
+        .ok_or_else(|| EvalError(format!("the function {} is not supported", call.name)))?;
+    let matrix = call.matrix(0)?;
+    each(matrix, |points| compute(points, matrix.after, matrix.through))
 }
 
 fn each<'a>(
@@ -58,30 +99,6 @@ pub(super) fn last<'a>(call: &Call<'a, '_>) -> Result<Value<'a>, EvalError> {
     Ok(Value::Vector(elements.collect()))
 }
 
-pub(super) fn mean(values: &mut dyn Iterator<Item = f64>) -> f64 {
-    number::mean(values)
-}
-
-pub(super) fn sum(values: &mut dyn Iterator<Item = f64>) -> f64 {
-    number::sum(values)
-}
-
-pub(super) fn min(values: &mut dyn Iterator<Item = f64>) -> f64 {
-    values.fold(f64::NAN, number::smaller)
-}
-
-pub(super) fn max(values: &mut dyn Iterator<Item = f64>) -> f64 {
-    values.fold(f64::NAN, number::larger)
-}
-
-pub(super) fn variance(values: &mut dyn Iterator<Item = f64>) -> f64 {
-    number::compensated_variance(values)
-}
-
-pub(super) fn deviation(values: &mut dyn Iterator<Item = f64>) -> f64 {
-    number::compensated_variance(values).sqrt()
-}
-
 pub(super) fn quantile<'a>(call: &Call<'a, '_>) -> Result<Value<'a>, EvalError> {
     let q = call.scalar(0)?;
     each(call.matrix(1)?, |points| {
@@ -94,18 +111,18 @@ fn pairs(points: &[Point]) -> impl Iterator<Item = (f64, f64)> {
     points.windows(2).map(|pair| (pair[0].value, pair[1].value))
 }
 
-pub(super) fn changes(points: &[Point]) -> Option<f64> {
+fn changes(points: &[Point]) -> f64 {
     let changed = |(a, b): &(f64, f64)| a != b && !(a.is_nan() && b.is_nan());
-    Some(pairs(points).filter(changed).count() as f64)
+    pairs(points).filter(changed).count() as f64
 }
 
-pub(super) fn resets(points: &[Point]) -> Option<f64> {
-    Some(pairs(points).filter(|(a, b)| b < a).count() as f64)
+fn resets(points: &[Point]) -> f64 {
+    pairs(points).filter(|(a, b)| b < a).count() as f64
 }
 
 /// What `rate`, `increase` and `delta` differ in.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Change {
+enum Change {
     /// Per second, of a counter.
     Rate,
     /// Of a counter.
@@ -115,13 +132,6 @@ pub(super) enum Change {
 }
 
 /// The change over the window, extrapolated from the first and last point to its edges.
-pub(super) fn extrapolated<'a>(call: &Call<'a, '_>, change: Change) -> Result<Value<'a>, EvalError> {
-    let matrix = call.matrix(0)?;
-    each(matrix, |points| {
-        extrapolate(points, matrix.after, matrix.through, change)
-    })
-}
-
 fn extrapolate(points: &[Point], after: Timestamp, through: Timestamp, change: Change) -> Option<f64> {
     let [first, .., last] = points else {
         return None;
@@ -164,24 +174,24 @@ fn last_two(points: &[Point]) -> Option<(f64, f64, f64)> {
     (millis > 0).then(|| (before.value, last.value, millis as f64 / 1000.0))
 }
 
-pub(super) fn instant_rate(points: &[Point]) -> Option<f64> {
+fn instant_rate(points: &[Point]) -> Option<f64> {
     let (before, last, seconds) = last_two(points)?;
     let counted = if last < before { last } else { last - before };
     Some(counted / seconds)
 }
 
-pub(super) fn instant_delta(points: &[Point]) -> Option<f64> {
+fn instant_delta(points: &[Point]) -> Option<f64> {
     let (before, last, _) = last_two(points)?;
     Some(last - before)
 }
 
-pub(super) fn derivative(points: &[Point]) -> Option<f64> {
+fn derivative(points: &[Point]) -> Option<f64> {
     Some(regression(points, points.first()?.time)?.0)
 }
 
 pub(super) fn predict_linear<'a>(call: &Call<'a, '_>) -> Result<Value<'a>, EvalError> {
     let seconds = call.scalar(1)?;
-    over(call, |points| {
+    each(call.matrix(0)?, |points| {
         let (slope, intercept) = regression(points, call.at)?;
         Some(slope * seconds + intercept)
     })
@@ -263,7 +273,7 @@ mod tests {
     #[test]
     fn changes_and_resets() {
         let points = points(&[(0, 1.0), (1, f64::NAN), (2, f64::NAN), (3, 1.0), (4, 0.0)]);
-        assert_eq!(changes(&points), Some(3.0));
-        assert_eq!(resets(&points), Some(1.0));
+        assert_eq!(changes(&points), 3.0);
+        assert_eq!(resets(&points), 1.0);
     }
 }

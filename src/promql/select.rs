@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::ast::{At, Expr, Place, VectorSelector};
 use super::value::{Point, RangeSeries, RangeVector, Series, window_from};
 use super::{DEFAULT_LOOKBACK, EvalError, Matcher, Options, Selector, Source};
-use crate::model::{Timestamp, is_stale};
+use crate::model::{Labels, Timestamp, is_stale};
 
 /// Evaluation times from the first to the last, both included. The query's own are what `start()` and `end()` mean.
 #[derive(Clone, Copy, Debug)]
@@ -103,15 +103,46 @@ pub(super) fn selectors(expr: &Expr) -> Vec<Selector> {
 /// A series that was loaded.
 pub(super) struct Held {
     series: Series,
+    /// Whether any of its points marks an end.
+    ends: bool,
     /// Which of its points were looked at last.
     looked_at: RefCell<Range<usize>>,
 }
 
 impl Held {
+    fn new(series: Series) -> Self {
+        Self {
+            ends: series.points.iter().any(|point| is_stale(point.value)),
+            series,
+            looked_at: RefCell::new(0..0),
+        }
+    }
+
+    /// Its labels.
+    pub(super) fn labels(&self) -> &Labels {
+        &self.series.labels
+    }
+
     fn window(&self, after: Timestamp, through: Timestamp) -> &[Point] {
         let mut looked_at = self.looked_at.borrow_mut();
         *looked_at = window_from(&self.series.points, &looked_at, after, through);
         self.series.points.get(looked_at.clone()).unwrap_or(&[])
+    }
+
+    /// Its newest point of those times, unless it marks the series' end.
+    pub(super) fn newest(&self, after: Timestamp, through: Timestamp) -> Option<Point> {
+        let newest = *self.window(after, through).last()?;
+        (!is_stale(newest.value)).then_some(newest)
+    }
+
+    /// Its points of those times, without stale markers.
+    pub(super) fn points(&self, after: Timestamp, through: Timestamp) -> Cow<'_, [Point]> {
+        let points = self.window(after, through);
+        if !self.ends {
+            return Cow::Borrowed(points);
+        }
+        let kept = points.iter().filter(|point| !is_stale(point.value));
+        Cow::Owned(kept.copied().collect())
     }
 }
 
@@ -119,7 +150,8 @@ impl Held {
 pub(super) struct Loaded {
     /// By the selector's place in memory: the expression stays where it is while it is evaluated.
     series: HashMap<*const VectorSelector, Vec<Held>>,
-    lookback: Duration,
+    /// For how long a point stands for its series.
+    pub(super) lookback: Duration,
     /// How many points were loaded.
     pub(super) points: usize,
 }
@@ -150,16 +182,14 @@ impl Loaded {
             if loaded.points > options.max_samples {
                 return Err(too_many(options.max_samples));
             }
-            let held = series.into_iter().map(|series| Held {
-                series,
-                looked_at: RefCell::new(0..0),
-            });
-            loaded.series.insert(std::ptr::from_ref(node), held.collect());
+            let held = series.into_iter().map(Held::new).collect();
+            loaded.series.insert(std::ptr::from_ref(node), held);
         }
         Ok(loaded)
     }
 
-    fn of(&self, selector: &VectorSelector) -> &[Held] {
+    /// The series of a selector.
+    pub(super) fn of(&self, selector: &VectorSelector) -> &[Held] {
         self.series
             .get(&std::ptr::from_ref(selector))
             .map_or(&[], Vec::as_slice)
@@ -170,12 +200,10 @@ impl Loaded {
         &'a self,
         selector: &VectorSelector,
         reference: Timestamp,
-    ) -> impl Iterator<Item = (&'a Series, Point)> {
+    ) -> impl Iterator<Item = (&'a Labels, Point)> {
         let after = reference.minus(self.lookback);
-        self.of(selector).iter().filter_map(move |held| {
-            let newest = *held.window(after, reference).last()?;
-            (!is_stale(newest.value)).then_some((&held.series, newest))
-        })
+        let newest = move |held: &'a Held| Some((held.labels(), held.newest(after, reference)?));
+        self.of(selector).iter().filter_map(newest)
     }
 
     /// The points of each series in the `range` up to `reference`, without stale markers.
@@ -187,9 +215,9 @@ impl Loaded {
     ) -> RangeVector<'_> {
         let after = reference.minus(range);
         let series = self.of(selector).iter().filter_map(|held| {
-            let points = without_stale(held.window(after, reference));
+            let points = held.points(after, reference);
             (!points.is_empty()).then(|| RangeSeries {
-                labels: held.series.labels.clone(),
+                labels: held.labels().clone(),
                 points,
             })
         });
@@ -197,20 +225,8 @@ impl Loaded {
             after,
             through: reference,
             series: series.collect(),
-            one_name: selector
-                .matchers
-                .iter()
-                .any(|matcher| matcher.literal_metric().is_some()),
+            one_name: selector.has_one_name(),
         }
-    }
-}
-
-fn without_stale(points: &[Point]) -> Cow<'_, [Point]> {
-    if points.iter().any(|point| is_stale(point.value)) {
-        let kept = points.iter().filter(|point| !is_stale(point.value));
-        Cow::Owned(kept.copied().collect())
-    } else {
-        Cow::Borrowed(points)
     }
 }
 

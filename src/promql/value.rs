@@ -197,14 +197,22 @@ impl Value<'_> {
 
 /// Refuses a vector in which two elements have the same labels, as can happen once names are dropped.
 pub(super) fn distinct(elements: Vec<Element>) -> Result<Vec<Element>, EvalError> {
-    if elements.len() > 1 {
-        let mut seen = HashSet::with_capacity(elements.len());
-        if let Some(twice) = elements.iter().find(|element| !seen.insert(&element.labels)) {
-            return Err(EvalError(format!(
-                "vector cannot contain metrics with the same labelset: {} comes twice",
-                twice.labels
-            )));
-        }
-    }
+    check_distinct(elements.iter().map(|element| &element.labels))?;
     Ok(elements)
+}
+
+/// Refuses label sets of which two are the same.
+pub(super) fn check_distinct<'l>(
+    mut all: impl ExactSizeIterator<Item = &'l Labels>,
+) -> Result<(), EvalError> {
+    if all.len() < 2 {
+        return Ok(());
+    }
+    let mut seen = HashSet::with_capacity(all.len());
+    match all.find(|labels| !seen.insert(*labels)) {
+        None => Ok(()),
+        Some(twice) => Err(EvalError(format!(
+            "vector cannot contain metrics with the same labelset: {twice} comes twice"
+        ))),
+    }
 }

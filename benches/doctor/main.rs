@@ -32,6 +32,9 @@ async fn main() {
     if !std::env::args().any(|arg| arg == "--bench") {
         return;
     }
+    if std::env::args().any(|arg| arg == side_by_side::WINDOW_BYTES) {
+        return side_by_side::print_window_bytes();
+    }
     machine();
     let cluster = EtcdCluster::builder(Version::V3_5).start().await;
     let _load = cluster.write_load().await;

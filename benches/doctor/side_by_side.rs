@@ -31,6 +31,7 @@ const RANGES: &[&str] = &[
     "sum by (instance, grpc_method) (rate(grpc_server_handled_total[5m]))",
     "histogram_quantile(0.99, rate(etcd_disk_wal_fsync_duration_seconds_bucket[5m]))",
     "rate(grpc_server_handled_total[5m])",
+    "sum by (instance) (rate(grpc_server_handled_total[5m])) / sum by (instance) (rate(grpc_server_started_total[5m]))",
 ];
 
 pub async fn run(own: Vec<(Labels, f64)>) {
@@ -143,13 +144,12 @@ struct Pair {
     theirs: Prometheus,
     ours: SharedStore,
     samples: usize,
-    /// Resident bytes that the samples took: ours and theirs.
-    bytes: (f64, f64),
+    /// Resident bytes that the samples took in Prometheus.
+    their_bytes: f64,
 }
 
 impl Pair {
     async fn start(samples: Vec<Samples>) -> Self {
-        let count = samples.iter().map(|(_, samples)| samples.len()).sum();
         let theirs = Prometheus::launch(
             "prometheus-3",
             &json!({}),
@@ -158,28 +158,11 @@ impl Pair {
         .await;
         let before = resident(theirs.pid());
         remote_write::send(&theirs.url(), &samples).await;
-        let their_bytes = resident(theirs.pid()) - before;
-        let settings = store::Settings {
-            window: Duration::from_secs(2 * HOUR as u64),
-            max_series: 1_000_000,
-            etcd_job: "etcd".to_owned(),
-            instance: "doctor:9379".to_owned(),
-        };
-        let before = resident(std::process::id());
-        let mut store = Store::new(settings, &[]);
-        for (at, samples) in samples {
-            store.advance(at);
-            // The label sets are those of a page just read: not shared with what is held.
-            let fresh = samples
-                .iter()
-                .map(|(labels, value)| (Labels::new(labels.iter()), *value));
-            store.record("targets", at, fresh.collect());
-        }
         Self {
+            their_bytes: resident(theirs.pid()) - before,
             theirs,
-            ours: SharedStore::new(store),
-            samples: count,
-            bytes: (resident(std::process::id()) - before, their_bytes),
+            samples: samples.iter().map(|(_, samples)| samples.len()).sum(),
+            ours: SharedStore::new(window_of(samples)),
         }
     }
 
@@ -189,7 +172,7 @@ impl Pair {
 
     fn memory(&self) {
         let each = |bytes: f64| format!("{:.1}", bytes / self.samples as f64);
-        let measured = format!("{} (Prometheus {})", each(self.bytes.0), each(self.bytes.1));
+        let measured = format!("{} (Prometheus {})", each(window_bytes()), each(self.their_bytes));
         let what = format!(
             "bytes a sample, {} series, {} samples",
             self.ours.read().series(),
@@ -264,6 +247,49 @@ impl Pair {
         }
         median(&mut times)
     }
+}
+
+fn window_of(samples: Vec<Samples>) -> Store {
+    let settings = store::Settings {
+        window: Duration::from_secs(2 * HOUR as u64),
+        max_series: 1_000_000,
+        etcd_job: "etcd".to_owned(),
+        instance: "doctor:9379".to_owned(),
+    };
+    let mut store = Store::new(settings, &[]);
+    for (at, samples) in samples {
+        store.advance(at);
+        // The label sets are those of a page just read: not shared with what is held.
+        let fresh = samples
+            .iter()
+            .map(|(labels, value)| (Labels::new(labels.iter()), *value));
+        store.record("targets", at, fresh.collect());
+    }
+    store
+}
+
+/// Given to a process of its own, which then prints how many resident bytes the window of the pages takes: in one that has
+/// freed memory before, it would be found again and not be counted.
+pub const WINDOW_BYTES: &str = "--window-bytes";
+
+pub fn print_window_bytes() {
+    let samples = page_samples();
+    let before = resident(std::process::id());
+    let store = window_of(samples);
+    println!("{}", resident(std::process::id()) - before);
+    drop(store);
+}
+
+fn window_bytes() -> f64 {
+    let bench = std::env::current_exe().expect("this process has a program");
+    let output = std::process::Command::new(bench)
+        .args(["--bench", WINDOW_BYTES])
+        .output()
+        .expect("it can be started again");
+    let text = String::from_utf8_lossy(&output.stdout);
+    text.trim()
+        .parse()
+        .unwrap_or_else(|_| panic!("it printed no number: {text:?} {output:?}"))
 }
 
 fn timed(mut run: impl FnMut()) -> Duration {

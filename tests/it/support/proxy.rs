@@ -1,12 +1,13 @@
 //! The network between the members of one cluster, with the faults that networks have.
 //!
 //! Each member advertises the port of a proxy as its peer URL, so that every byte between two members passes here. Who
-//! dialled a connection is told by the kernel's table of sockets, so a fault can be put on one direction of one link. A
+//! dialled a connection is asked of the kernel, so a fault can be put on one direction of one link. A
 //! pair of members has connections that either side dialled, and a direction's fault holds in all of them.
 //!
 //! It runs on a thread of its own: a test that blocks or computes must not be a slow network as well.
 
 mod pipe;
+mod sockets;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -18,7 +19,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
-/// How often it is looked again who dialled: a socket shows in the table before it connects, so once is nearly always
+/// How often it is looked again who dialled: the kernel knows a socket before it connects, so once is nearly always
 /// enough.
 const LOOKS: usize = 20;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
@@ -44,7 +45,7 @@ struct Fault {
 /// The fault of each direction, by who sends and who receives.
 type Faults = BTreeMap<(usize, usize), Fault>;
 
-/// Who dials and is no member, such as etcd-doctor; or a member that the kernel's table does not show in time.
+/// Who dials and is no member, such as etcd-doctor; or a member that does not show in time.
 const OUTSIDE: usize = usize::MAX;
 
 /// The fault of a direction. From and to the outside nothing passes that does not pass between the member and one of its
@@ -249,9 +250,10 @@ struct Door {
 impl Door {
     async fn connection(self, dialler: TcpStream, from: SocketAddr) {
         let mut looks = 0;
+        let Ok(to) = dialler.local_addr() else { return };
         let peer = loop {
             let pids = self.pids.lock().expect("nobody panics holding it").clone();
-            let look = tokio::task::spawn_blocking(move || dialled_by(from, &pids));
+            let look = tokio::task::spawn_blocking(move || dialled_by(from, to, &pids));
             match look.await.unwrap_or(None) {
                 Some(peer) => break peer,
                 None if looks < LOOKS => looks += 1,
@@ -278,9 +280,12 @@ impl Door {
     }
 }
 
-/// The member whose process holds the socket with this local address.
-fn dialled_by(from: SocketAddr, pids: &[Option<u32>]) -> Option<usize> {
-    let inode = inode(from)?;
+/// The member whose process holds the socket that has the first address and is connected to the second.
+fn dialled_by(from: SocketAddr, to: SocketAddr, pids: &[Option<u32>]) -> Option<usize> {
+    let (SocketAddr::V4(from), SocketAddr::V4(to)) = (from, to) else {
+        return None;
+    };
+    let inode = sockets::inode(from, to)?;
     pids.iter().position(|pid| {
         let fds = pid
             .and_then(|pid| procfs::process::Process::new(pid as i32).ok())
@@ -290,16 +295,4 @@ fn dialled_by(from: SocketAddr, pids: &[Option<u32>]) -> Option<usize> {
             .flatten()
             .any(|fd| matches!(fd.target, FDTarget::Socket(socket) if socket == inode))
     })
-}
-
-/// The inode of a socket by its local address. The table has thousands of rows where connections come and go, as those do by which
-/// members measure their round trips: only the row that is looked for is taken apart.
-fn inode(of: SocketAddr) -> Option<u64> {
-    let SocketAddr::V4(of) = of else { return None };
-    let address = u32::from_ne_bytes(of.ip().octets());
-    let table = std::fs::read_to_string("/proc/net/tcp").expect("it can be read");
-    let local = format!(": {address:08X}:{:04X} ", of.port());
-    let row = &table[table.find(&local)? + 2..];
-    // Both addresses, the state, the queues, the timer, retransmissions, the user, the timeout, the inode.
-    row.split_whitespace().nth(8)?.parse().ok()
 }

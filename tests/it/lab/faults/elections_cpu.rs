@@ -8,7 +8,7 @@ use crate::support::{Cgroup, EtcdCluster};
 pub(in crate::lab) const FAULT: Fault = Fault {
     name: "elections-cpu",
     family: Family::Election,
-    about: "a control group allows each member 20 ms of a CPU in each second, under write load",
+    about: "a control group allows each member 5 ms of a CPU in each second, under write load",
     shown_by: ShownBy::Real,
     versions: BOTH,
     mixin: None,
@@ -16,7 +16,7 @@ pub(in crate::lab) const FAULT: Fault = Fault {
 };
 
 /// Of what is left of the period nothing is done: longer than the election timeout, now and then.
-const TIME: Duration = Duration::from_millis(20);
+const TIME: Duration = Duration::from_millis(5);
 const PERIOD: Duration = Duration::from_secs(1);
 
 async fn run(lab: &mut Lab) {

@@ -61,6 +61,10 @@ lint: setup ## format, clippy, rustdoc, rule files, licences and advisories, she
 	@scripts/deny.sh
 	@if command -v shellcheck >/dev/null; then shellcheck scripts/*.sh .ci/run; fi
 
+.PHONY: check-deploy
+check-deploy: ## the files in deploy/, by the tools of the places that they are for
+	@scripts/check-deploy.sh
+
 .PHONY: bench
 bench: setup peers ## measure time and memory against a real cluster and print them beside their budgets (MIXIN_RULES=file: etcd's mixin too)
 	cargo bench --locked --bench doctor

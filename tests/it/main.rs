@@ -54,6 +54,9 @@ mod support;
 /// The Grafana dashboard against a real Prometheus.
 mod dashboard;
 
+/// The files in `deploy/`, given to the program as the places where it runs give them.
+mod places;
+
 /// Documentation that is generated from the program, or must fit it.
 mod docs;
 

@@ -1,0 +1,72 @@
+//! The files in `deploy/`, given to the program as the places where it runs give them.
+
+use std::path::{Path, PathBuf};
+
+use crate::support::{Authority, Doctor};
+
+fn deploy(file: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy").join(file)
+}
+
+fn read(file: &str) -> String {
+    std::fs::read_to_string(deploy(file)).unwrap()
+}
+
+/// Accepted by `config check` with these arguments. Where no cluster is named, it must not look for the etcds of this host:
+/// those of other tests come and go.
+async fn assert_accepted(args: &[&str]) {
+    let args = [&["config", "check"], args].concat();
+    let (code, output) = Doctor::run_with(&args, &[("ETCDCTL_ENDPOINTS", "http://127.0.0.1:2379")]).await;
+    assert_eq!(code, 0, "{args:?}\n{}", output.stderr);
+}
+
+/// A configuration with its certificates beside it is accepted.
+async fn assert_good(configuration: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    Authority::new(folder.path(), "ca").issue("client", &[]);
+    let file = folder.path().join("etcd-doctor.yaml");
+    std::fs::write(&file, configuration).unwrap();
+    assert_accepted(&["--config.file", file.to_str().unwrap()]).await;
+}
+
+/// The lines of an example that stand behind `# `.
+fn uncommented(text: &str) -> String {
+    let example = text.lines().skip_while(|line| !line.starts_with("# clusters:"));
+    let lines = example.map(|line| line.strip_prefix("# ").unwrap_or(line));
+    lines.fold(String::new(), |text, line| text + line + "\n")
+}
+
+#[tokio::test]
+async fn the_configuration_beside_the_unit_is_good_as_it_is_and_filled_in() {
+    let text = read("systemd/etcd-doctor.yaml");
+    assert_good(&text).await;
+    let filled_in = uncommented(&text);
+    assert!(
+        filled_in.contains("tls:") && filled_in.contains("web:"),
+        "{filled_in}"
+    );
+    assert_good(&filled_in).await;
+}
+
+/// The unit's command line is one that the program understands.
+#[tokio::test]
+async fn the_unit_starts_the_program_with_flags_that_it_has() {
+    let unit = read("systemd/etcd-doctor.service");
+    let line = unit
+        .lines()
+        .find_map(|line| line.strip_prefix("ExecStart="))
+        .unwrap();
+    let state = tempfile::tempdir().unwrap();
+    let line = line
+        .replace(
+            "/etc/etcd-doctor/etcd-doctor.yaml",
+            deploy("systemd/etcd-doctor.yaml").to_str().unwrap(),
+        )
+        .replace("%S", state.path().to_str().unwrap());
+    let mut words = line.split(' ');
+    assert_eq!(
+        (words.next(), words.next()),
+        (Some("/usr/bin/etcd-doctor"), Some("serve"))
+    );
+    assert_accepted(&words.collect::<Vec<_>>()).await;
+}

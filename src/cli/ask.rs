@@ -5,9 +5,10 @@ use std::time::Duration;
 use anyhow::{Context, anyhow, bail};
 use serde_json::Value;
 
-use super::Format;
+use super::{Format, terminal};
 use crate::client::{Connection, Link, Network};
 use crate::diagnosis::Status;
+use crate::render::TextStyle;
 
 /// Enough for a server that is busy; it answers from memory.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -32,7 +33,8 @@ pub(super) struct Question<'a> {
 pub(super) async fn ask(question: Question<'_>) -> anyhow::Result<(Status, String)> {
     let (link, prefix) = reach(question.server, &question.connection, TIMEOUT)?;
     let get = async |format: &str| {
-        let path = format!("{prefix}/api/v1/diagnosis?{}", query(format, question.cluster));
+        let query = query(format, question.cluster).finish();
+        let path = format!("{prefix}/api/v1/diagnosis?{query}");
         let page = link
             .scraper()
             .get(&path)
@@ -71,11 +73,8 @@ pub(super) async fn explanation(
     connection: &Connection,
 ) -> anyhow::Result<String> {
     let (link, prefix) = reach(server, connection, TIMEOUT)?;
-    let mut query = url::form_urlencoded::Serializer::new(query(format, cluster));
-    let path = format!(
-        "{prefix}/api/v1/explanation?{}",
-        query.append_pair("alert", alert).finish()
-    );
+    let query = query(format, cluster).append_pair("alert", alert).finish();
+    let path = format!("{prefix}/api/v1/explanation?{query}");
     let page = link.scraper().get(&path).await;
     let page = page.map_err(|error| anyhow!(error.message))?;
     match page.status.as_u16() {
@@ -158,13 +157,20 @@ fn parts(server: &str) -> anyhow::Result<(String, String)> {
     ))
 }
 
-fn query(format: &str, cluster: Option<&str>) -> String {
+/// What is asked for. A text is to look as one that is made here would.
+fn query(format: &str, cluster: Option<&str>) -> url::form_urlencoded::Serializer<'static, String> {
     let mut query = url::form_urlencoded::Serializer::new(String::new());
     query.append_pair("format", format);
+    if format == "text" {
+        let TextStyle { width, color, ascii } = terminal::style();
+        query.append_pair("width", &width.to_string());
+        query.append_pair("color", &color.to_string());
+        query.append_pair("ascii", &ascii.to_string());
+    }
     if let Some(cluster) = cluster {
         query.append_pair("cluster", cluster);
     }
-    query.finish()
+    query
 }
 
 /// The words of an error answer: its `error` where it is JSON.
@@ -215,7 +221,10 @@ mod tests {
 
     #[test]
     fn cluster_names_are_escaped() {
-        assert_eq!(query("json", Some("a&b c")), "format=json&cluster=a%26b+c");
+        assert_eq!(
+            query("json", Some("a&b c")).finish(),
+            "format=json&cluster=a%26b+c"
+        );
     }
 
     #[test]

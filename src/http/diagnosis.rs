@@ -15,11 +15,34 @@ use crate::diagnosis::Diagnosis;
 use crate::render::{Report, TextStyle, ToolInfo, json, markdown, nagios, text};
 
 /// As wide as prose is good to read; plain, for who reads it is not known to have a terminal.
-pub(super) const STYLE: TextStyle = TextStyle {
+const STYLE: TextStyle = TextStyle {
     width: 100,
     color: false,
     ascii: false,
 };
+
+/// What terminals are: the report needs the smaller one, and nobody has the larger one.
+const WIDTHS: std::ops::RangeInclusive<usize> = 20..=1000;
+
+/// How a text is to look, of who knows more of where it is read.
+pub(super) fn style(
+    width: Option<usize>,
+    color: Option<bool>,
+    ascii: Option<bool>,
+) -> Result<TextStyle, ApiError> {
+    if let Some(width) = width.filter(|width| !WIDTHS.contains(width)) {
+        return Err(ApiError::bad_data(format!(
+            "a width of {width} columns cannot be had; it is {} to {}",
+            WIDTHS.start(),
+            WIDTHS.end()
+        )));
+    }
+    Ok(TextStyle {
+        width: width.unwrap_or(STYLE.width),
+        color: color.unwrap_or(STYLE.color),
+        ascii: ascii.unwrap_or(STYLE.ascii),
+    })
+}
 
 /// The parameters.
 #[derive(Deserialize)]
@@ -29,6 +52,10 @@ pub(super) struct Wanted {
     cluster: Option<String>,
     /// Wins over the header `Accept`.
     format: Option<String>,
+    /// Of a text: its width in columns, whether colours of a terminal are wanted, and nothing but ASCII.
+    width: Option<usize>,
+    color: Option<bool>,
+    ascii: Option<bool>,
 }
 
 #[derive(Clone, Copy)]
@@ -83,6 +110,7 @@ pub(super) async fn diagnosis(
 ) -> Result<Response, ApiError> {
     let Query(wanted) = wanted.map_err(|error| ApiError::bad_data(error.body_text()))?;
     let format = wanted.format.as_deref().map(Format::of).transpose()?;
+    let style = style(wanted.width, wanted.color, wanted.ascii)?;
     let clusters = selected(app.state.look(), wanted.cluster.as_deref())?;
     if clusters.iter().all(|cluster| cluster.last.is_none()) {
         return Err(not_yet(&clusters));
@@ -92,7 +120,7 @@ pub(super) async fn diagnosis(
     let report = report(&app.state, &diagnoses);
     let body = match format {
         Format::Json => json::render(&report),
-        Format::Text => text::render(&report, STYLE),
+        Format::Text => text::render(&report, style),
         Format::Markdown => markdown::render(&report),
         Format::Nagios => nagios::render(&report),
     };
@@ -228,10 +256,27 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_text_is_as_wide_and_as_plain_as_it_is_asked_for() {
+        let text = async |query: &str| api().get(&format!("{PATH}?format=text&{query}")).await.body;
+        let widest = |text: &str| text.lines().map(|line| line.chars().count()).max();
+        let (narrow, wide) = (text("width=60").await, text("width=160").await);
+        assert!(
+            widest(&narrow) <= Some(60) && widest(&wide) > Some(60),
+            "{narrow}\n{wide}"
+        );
+        assert!(!wide.contains('\x1b') && text("color=true").await.contains('\x1b'));
+        assert!(text("ascii=true&color=false").await.is_ascii());
+    }
+
+    #[tokio::test]
     async fn wrong_parameters_are_told() {
         for (query, part) in [
             ("format=xml", "the formats are json, text, markdown and nagios"),
             ("clutser=one", "clutser"),
+            (
+                "format=text&width=5",
+                "a width of 5 columns cannot be had; it is 20 to 1000",
+            ),
         ] {
             let answer = api().get(&format!("{PATH}?{query}")).await;
             assert_eq!(answer.status, StatusCode::BAD_REQUEST);

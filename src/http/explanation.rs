@@ -8,7 +8,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
-use super::diagnosis::{STYLE, selected, tool};
+use super::diagnosis::{selected, style, tool};
 use super::error::ApiError;
 use super::{App, State};
 use crate::diagnosis::inspection::{Inspection, Sight, inspect};
@@ -28,6 +28,10 @@ pub(super) struct Wanted {
     cluster: Option<String>,
     /// json or text; json without it.
     format: Option<String>,
+    /// Of a text: its width in columns, whether colours of a terminal are wanted, and nothing but ASCII.
+    width: Option<usize>,
+    color: Option<bool>,
+    ascii: Option<bool>,
 }
 
 pub(super) async fn explanation(
@@ -44,12 +48,13 @@ pub(super) async fn explanation(
             )));
         }
     };
+    let style = style(wanted.width, wanted.color, wanted.ascii)?;
     let found = inspections(&app, &wanted.alert, wanted.cluster.as_deref()).await?;
     let found = found.map_err(|near| ApiError::not_found(unknown(&wanted.alert, &near)))?;
     Ok(match in_words {
         true => (
             [(CONTENT_TYPE, "text/plain; charset=utf-8")],
-            alert::text::render(&found, STYLE),
+            alert::text::render(&found, style),
         )
             .into_response(),
         false => {

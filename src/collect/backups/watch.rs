@@ -109,7 +109,7 @@ impl Watch {
         }
         if silent >= HANGS {
             let text = format!(
-                "it does not answer for {} s: look for a mount that hangs",
+                "it has not answered for {} s: look for a mount that hangs",
                 silent.as_secs()
             );
             return Some(Err(Unseen(text)));
@@ -370,7 +370,7 @@ mod tests {
         let Some(Err(Unseen(why))) = watch.known() else {
             panic!("{:?}", watch.known())
         };
-        assert_eq!(why, "it does not answer for 120 s: look for a mount that hangs");
+        assert_eq!(why, "it has not answered for 120 s: look for a mount that hangs");
     }
 
     #[tokio::test]

@@ -96,12 +96,7 @@ impl<'a> Watch<'a> {
         self.save_bundle().await;
         let problems = problems(found);
         self.row.first = name(&problems[0]);
-        self.row.beneath = problems[0]["explains"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .map(shown)
-            .collect();
+        self.row.beneath = beneath_first(found).iter().map(shown).collect();
         self.row.beside = problems[1..].iter().map(shown).collect();
         let seen = self.sightings.so_far();
         let first = |at: fn(&super::sightings::Seen) -> Option<Instant>| {
@@ -292,12 +287,19 @@ pub(super) fn problems(diagnosis: &Value) -> Vec<Value> {
         .unwrap_or_default()
 }
 
+/// The symptoms of the first problem, and theirs.
 fn beneath_first(diagnosis: &Value) -> Vec<Value> {
-    let problems = problems(diagnosis);
-    let first = problems
-        .first()
-        .and_then(|problem| problem["explains"].as_array());
-    first.cloned().unwrap_or_default()
+    fn beneath(problem: &Value, all: &mut Vec<Value>) {
+        for symptom in problem["explains"].as_array().into_iter().flatten() {
+            all.push(symptom.clone());
+            beneath(symptom, all);
+        }
+    }
+    let mut all = Vec::new();
+    if let Some(first) = problems(diagnosis).first() {
+        beneath(first, &mut all);
+    }
+    all
 }
 
 fn is(problem: &Value, alert: &str, member: Option<&str>) -> bool {

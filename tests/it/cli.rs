@@ -338,6 +338,69 @@ fn proc_of(pids: &[u32]) -> tempfile::TempDir {
     proc
 }
 
+/// Root may read everything: as root, the program is run as nobody.
+#[test]
+fn a_file_that_may_not_be_read_is_named_with_what_to_do() {
+    const NOBODY: u32 = 65534;
+    let dir = tempfile::tempdir().unwrap();
+    let everybody = |path: &Path, mode| {
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    everybody(dir.path(), 0o755);
+    let program = dir.path().join("etcd-doctor");
+    std::fs::copy(Doctor::program(), &program).unwrap();
+    everybody(&program, 0o755);
+    let locked = dir.path().join("client.key");
+    std::fs::write(&locked, "secret").unwrap();
+    everybody(&locked, 0o000);
+    let file = dir.path().join("config.yaml");
+    let clusters = format!(
+        "clusters:\n  - name: etcd\n    endpoints: [\"https://127.0.0.1:9\"]\n    tls: {{ca_file: {}}}\n",
+        text(&locked)
+    );
+    std::fs::write(&file, clusters).unwrap();
+
+    let run = |args: &[&str]| {
+        let mut command = std::process::Command::new(&program);
+        if rustix::process::geteuid().is_root() {
+            command = std::process::Command::new("setpriv");
+            let ids = ["--reuid", "--regid"].map(|id| format!("{id}={NOBODY}"));
+            command.args(ids).arg("--clear-groups").arg(&program);
+        }
+        let output = command.args(args).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let key = text(&locked);
+    let at = "--endpoints=https://127.0.0.1:9";
+    let flags = [
+        "diagnose",
+        "--window=0s",
+        at,
+        "--cacert",
+        key,
+        "--cert",
+        key,
+        "--key",
+        key,
+    ];
+    let why = format!(
+        "could not open {key}: Permission denied (os error 13); run as a user who may read it, such as root"
+    );
+    let (code, told) = run(&flags);
+    assert_eq!(code, Some(3), "{told}");
+    for flag in ["--cacert", "--cert", "--key"] {
+        assert!(
+            told.contains(&format!("{flag}: ")) && told.contains(&why),
+            "{flag}: {told}"
+        );
+    }
+    let (code, told) = run(&["diagnose", "--window=0s", "--config.file", text(&file)]);
+    assert_eq!(code, Some(3), "{told}");
+    let place = format!("{}:4:11: clusters[0].tls.ca_file: {why}", text(&file));
+    assert!(told.contains(&place), "{told}");
+}
+
 #[tokio::test]
 async fn without_an_endpoint_the_etcd_of_this_host_is_found() {
     let etcd = EtcdCluster::builder(Version::V3_4).members(1).start().await;

@@ -39,7 +39,7 @@ pub struct Discovery {
 }
 
 /// Looks for etcd on this host: its processes' flags, then kubeadm's manifest, then where k3s, RKE2 and etcdadm keep their
-/// settings, then the default address. `proc` is where `/proc` is, `root` the host's root directory. One for each cluster, at
+/// settings (where something else was found, only to tell of them), then the default address. `proc` is where `/proc` is, `root` the host's root directory. One for each cluster, at
 /// least one.
 pub fn local(proc: &Path, root: &Path) -> Vec<Discovery> {
     let (mut servers, mut notes) = (Vec::new(), Vec::new());
@@ -57,10 +57,13 @@ pub fn local(proc: &Path, root: &Path) -> Vec<Discovery> {
     if servers.is_empty() {
         servers.extend(Server::from_manifest(root, &mut notes));
     }
+    let (told, unread) = places::all(root);
+    let placed = told.iter().filter_map(|told| Server::from_place(told, root));
     if servers.is_empty() {
-        let (told, unread) = places::all(root);
-        servers.extend(told.iter().filter_map(|told| Server::from_place(told, root)));
+        servers.extend(placed);
         notes.extend(unread);
+    } else {
+        notes.extend(placed.filter_map(|server| server.besides(&servers)));
     }
     let clusters = clusters(servers);
     let mut found: Vec<Discovery> = clusters.into_iter().map(together).collect();
@@ -199,6 +202,19 @@ impl Server {
         server.order = process.pid;
         server.peers = initial_peers(&process.dir);
         Some(server)
+    }
+
+    /// In words, that none of those that were found serves what this one does: it may run inside another program, as k3s' does,
+    /// or be what is left of one that was taken away.
+    fn besides(&self, found: &[Self]) -> Option<String> {
+        let served = |endpoint: &String| found.iter().any(|server| server.endpoints.contains(endpoint));
+        (!self.endpoints.iter().any(served)).then(|| {
+            format!(
+                "{} names {}, which is served by none of the etcds found here; a configuration file can name it as a cluster",
+                self.origin,
+                self.endpoints.join(", ")
+            )
+        })
     }
 
     /// Whether nothing tells that the two are of different clusters: of peers that are known, one must be common; else

@@ -235,6 +235,33 @@ fn finds_what_k3s_and_rke2_tell_their_etcd() {
 }
 
 #[test]
+fn a_place_whose_etcd_is_not_among_those_found_is_told_of() {
+    let config = "var/lib/rancher/k3s/server/db/etcd/config";
+    let host = host_with(&[(config, &RANCHER.replace("NAME", "k3s"))]);
+    let proc = host.path().join("proc");
+    process(
+        &proc,
+        10,
+        &["etcd", "--advertise-client-urls=http://127.0.0.1:3379"],
+    );
+    let found = only(local(&proc, host.path()));
+    assert_eq!(found.endpoints, ["http://127.0.0.1:3379"]);
+    let words = "names https://10.0.0.7:2379, which is served by none of the etcds found here";
+    assert!(
+        found.notes[0].starts_with("k3s (") && found.notes[0].contains(words),
+        "{:?}",
+        found.notes
+    );
+
+    process(
+        &proc,
+        10,
+        &["etcd", "--advertise-client-urls=https://10.0.0.7:2379"],
+    );
+    assert_eq!(only(local(&proc, host.path())).notes.len(), 1);
+}
+
+#[test]
 fn finds_what_etcdadm_tells_its_etcd() {
     let env = "ETCD_NAME=a\n# a comment\nETCD_ADVERTISE_CLIENT_URLS=\"https://10.0.0.8:2379\"\nETCD_TRUSTED_CA_FILE=/etc/etcd/pki/ca.crt\n\
         ETCD_CERT_FILE=/etc/etcd/pki/server.crt\nETCD_KEY_FILE=/etc/etcd/pki/server.key\nETCD_INITIAL_CLUSTER_TOKEN=s3cret\n";

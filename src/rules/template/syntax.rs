@@ -191,12 +191,7 @@ impl Walk {
                 self.pipe(&mut action.pipe)?;
                 if action.pipe.decl.is_empty() {
                     action.pipe.commands.push(call(action.pos, PRINT, []));
-                } else if action.pipe.is_assign {
-                    let unknown = |name: &&SmolStr| !self.variables.contains(*name);
-                    if let Some(name) = action.pipe.decl.iter().find(unknown) {
-                        return Err(format!("undefined variable {name:?}"));
-                    }
-                } else {
+                } else if !action.pipe.is_assign {
                     self.variables.extend(action.pipe.decl.iter().cloned());
                 }
                 Ok(())
@@ -231,6 +226,12 @@ impl Walk {
     }
 
     fn pipe(&mut self, pipe: &mut PipeNode) -> Result<(), String> {
+        let unknown = |name: &&SmolStr| !self.variables.contains(*name);
+        if pipe.is_assign
+            && let Some(name) = pipe.decl.iter().find(unknown)
+        {
+            return Err(format!("undefined variable {name:?}"));
+        }
         for (stage, command) in pipe.commands.iter_mut().enumerate() {
             if let [Expr::Identifier(_, name), Expr::String(_, query), ..] = &command.args[..]
                 && name == "query"

@@ -160,6 +160,8 @@ const REFUSED: &[(&str, &str)] = &[
     ("{{ range 1 }}{{ else }}{{ break }}{{ end }}", "outside {{range}}"),
     ("{{\u{a0}1}}", "unexpected"),
     ("{{ $x = 1 }}", r#"undefined variable "$x""#),
+    ("{{ if $x = 1 }}{{ end }}", r#"undefined variable "$x""#),
+    ("{{ with $x = 1 }}{{ end }}", r#"undefined variable "$x""#),
     (r#"{{ $labels.a | printf "%s" | 3 }}"#, "non executable command in pipeline stage 3"),
 ];
 

@@ -38,6 +38,8 @@ pub(super) fn relate(candidates: Vec<Candidate>) -> Vec<Problem> {
         (
             Reverse(worst.max(Some(own))),
             Reverse(own),
+            // What happens now, such as a defragmentation, before how the cluster has been set up all the time.
+            problem.is_remark(),
             problem.since,
             problem.alert.clone(),
             problem.member.clone(),
@@ -179,6 +181,15 @@ mod tests {
             related.iter().map(|problem| problem.rank).collect::<Vec<_>>(),
             [1, 2]
         );
+    }
+
+    #[test]
+    fn what_happens_stands_before_how_the_cluster_is_set_up() {
+        let mut set_up = candidate("DataOnOsDisk", Severity::Info, "", "");
+        set_up.problem.category = "configuration".to_owned();
+        let mut happens = candidate("Defrag", Severity::Info, "a", "");
+        happens.problem.since = set_up.problem.since.plus(std::time::Duration::from_secs(60));
+        assert_eq!(shape(&relate(vec![set_up, happens])), "Defrag DataOnOsDisk");
     }
 
     #[test]

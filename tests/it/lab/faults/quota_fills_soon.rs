@@ -8,17 +8,17 @@ use crate::support::{EtcdCluster, WriteLoad};
 pub(in crate::lab) const FAULT: Fault = Fault {
     name: "quota-fills-soon",
     family: Family::Quota,
-    about: "keys are added at 20 MiB an hour to a database that fills half of its 128 MiB",
+    about: "keys are added at 40 MiB an hour to a database that fills half of its 128 MiB",
     shown_by: ShownBy::Real,
     versions: BOTH,
-    mixin: None,
+    mixin: Some("etcdExcessiveDatabaseGrowth"),
     run: |lab| Box::pin(run(lab)),
 };
 
-const VALUE_BYTES: usize = 8 << 10;
-const PAUSE: Duration = Duration::from_millis(1400);
+const VALUE_BYTES: usize = 12 << 10;
+const PAUSE: Duration = Duration::from_secs(1);
 
-/// Two looks back of 20 and 15 minutes, as the rule takes them: a forecast of hours is not made from less.
+/// The rule looks back for 20 minutes and holds for 15: a forecast of hours is not made from less.
 const LIMIT: Duration = Duration::from_secs(45 * 60);
 
 async fn run(lab: &mut Lab) {

@@ -42,6 +42,7 @@ pub struct App {
     config: Config,
     rules: Rules,
     prepared: Vec<Prepared>,
+    protection: Arc<http::Protection>,
     listener: TcpListener,
 }
 
@@ -81,18 +82,21 @@ impl Drop for Watched {
 }
 
 impl App {
-    /// Loads the rules, tries the endpoints and binds the port. Nothing runs yet.
+    /// Loads the rules, tries the endpoints, reads what protects the server and binds the port. Nothing runs yet.
     ///
     /// # Errors
-    /// When a rule file, an endpoint or the port cannot be used; the message says which, and what to do.
+    /// When a rule file, an endpoint, the web configuration or the port cannot be used; the message says which, and what
+    /// to do.
     pub async fn build(config: Config) -> anyhow::Result<Self> {
         let rules = load_rules(&config)?;
         let prepared = prepare_all(&config, &rules, &[])?;
+        let protection = Arc::new(protection(&config)?);
         let listener = http::bind(&config.web.listen_address).await?;
         Ok(Self {
             config,
             rules,
             prepared,
+            protection,
             listener,
         })
     }
@@ -105,6 +109,11 @@ impl App {
         self.listener
             .local_addr()
             .context("could not read the address of the listening socket")
+    }
+
+    /// How it is protected, in a few words.
+    pub fn protection(&self) -> &'static str {
+        self.protection.summary()
     }
 
     /// Watches the clusters and serves until `shutdown` ends, then lets requests under way finish. Each value from
@@ -122,6 +131,7 @@ impl App {
             config,
             rules,
             prepared,
+            protection,
             listener,
         } = self;
         let watched = watch_all(&config, &rules, prepared, Vec::new());
@@ -131,18 +141,20 @@ impl App {
             watched: published,
             reload: ask,
             enable_reload_remotely: config.web.enable_remote_reload,
+            protection: Arc::clone(&protection),
             clock: cycle::now,
         };
         let reloader = tokio::spawn(
             Reloader {
                 config,
                 watched,
+                protection: Arc::clone(&protection),
                 publish,
                 level,
             }
             .run(asked, reload),
         );
-        http::serve(listener, http::router(state), shutdown).await;
+        http::serve(listener, http::router(state), protection, shutdown).await;
         reloader.abort();
         Ok(())
     }
@@ -152,6 +164,7 @@ impl App {
 struct Reloader {
     config: Config,
     watched: Vec<Watched>,
+    protection: Arc<http::Protection>,
     publish: watch::Sender<Arc<http::Watched>>,
     level: LevelHandle,
 }
@@ -188,6 +201,12 @@ impl Reloader {
         let config = self.config.reload().await?;
         let rules = load_rules(&config)?;
         let prepared = prepare_all(&config, &rules, &self.watched)?;
+        if config.web.config_file == self.config.web.config_file {
+            self.protection.reload().map_err(in_words)?;
+        } else {
+            protection(&config)?;
+            tracing::warn!("a new web.config_file takes effect at the next start");
+        }
         if config.web.listen_address != self.config.web.listen_address {
             tracing::warn!("a new web.listen_address takes effect at the next start");
         }
@@ -199,6 +218,18 @@ impl Reloader {
         self.config = config;
         Ok(())
     }
+}
+
+/// What protects the server, as the file says that the configuration names.
+///
+/// # Errors
+/// Everything that is wrong with that file, or with a certificate file that it names.
+pub fn protection(config: &Config) -> anyhow::Result<http::Protection> {
+    http::Protection::open(config.web.config_file.as_deref()).map_err(in_words)
+}
+
+fn in_words(error: http::ProtectionError) -> anyhow::Error {
+    anyhow::Error::new(error).context("the web configuration cannot be used")
 }
 
 /// Makes the cycles of every cluster that is not watched already with the very same settings.

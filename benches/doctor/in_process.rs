@@ -185,6 +185,7 @@ async fn pages(endpoints: &[String], rules: Arc<RuleSet>) {
         watched: watch::channel(Arc::new(watched)).1,
         reload: mpsc::channel(1).0,
         enable_reload_remotely: false,
+        protection: Arc::new(http::Protection::none()),
         clock: cycle::now,
     });
     for (form, encoding) in [("plain", "identity"), ("gzip", "gzip")] {

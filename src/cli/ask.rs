@@ -24,7 +24,7 @@ pub(super) struct Question<'a> {
     pub cluster: Option<&'a str>,
     /// How the report is to be written.
     pub format: Format,
-    /// TLS towards it.
+    /// TLS towards it, and the user that it may ask for.
     pub connection: Connection,
 }
 
@@ -112,8 +112,8 @@ pub(super) async fn bundle(
 }
 
 /// Whether a server lives: its own words when it does.
-pub(super) async fn health(server: &str) -> anyhow::Result<String> {
-    let (link, prefix) = reach(server, &Connection::default(), HEALTH_TIMEOUT)?;
+pub(super) async fn health(server: &str, connection: &Connection) -> anyhow::Result<String> {
+    let (link, prefix) = reach(server, connection, HEALTH_TIMEOUT)?;
     let path = format!("{prefix}/-/healthy");
     let page = link.scraper().get(&path).await;
     let page = page.map_err(|error| anyhow!(error.message))?;
@@ -133,6 +133,10 @@ fn reach(server: &str, connection: &Connection, timeout: Duration) -> anyhow::Re
         .and_then(|endpoint| Link::new(&network, endpoint, None))
         .map_err(|words| anyhow!(words))
         .with_context(|| format!("cannot ask {server}"))?;
+    let link = match (&connection.username, &connection.password) {
+        (Some(user), Some(password)) => link.authorized(user, password),
+        _ => link,
+    };
     Ok((link, prefix))
 }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::ask::{self, Question, ask};
-use super::settings::{load_quietly, only, tls_of};
+use super::settings::{load_quietly, only, towards_server};
 use super::{Diagnose, Format, UNKNOWN, bundle, terminal, watch};
 use crate::app;
 use crate::diagnosis::Status;
@@ -28,7 +28,7 @@ pub(super) async fn diagnose(options: Diagnose) -> anyhow::Result<u8> {
         return diagnose_bundle(&file, cluster.as_deref(), output);
     }
     if let Some(server) = server {
-        let connection = tls_of(settings);
+        let connection = towards_server(settings.server())?;
         let question = || Question {
             server: &server,
             cluster: cluster.as_deref(),

@@ -24,7 +24,7 @@ pub(super) async fn explain(options: Explain) -> anyhow::Result<u8> {
             ListFormat::Text => "text",
             ListFormat::Json => "json",
         };
-        let connection = settings::tls_of(flags);
+        let connection = settings::towards_server(flags.server())?;
         let text = ask::explanation(&server, &alert, cluster.as_deref(), format, &connection).await?;
         terminal::print(&text)?;
         return Ok(0);

@@ -95,9 +95,11 @@ struct Diagnose {
     #[arg(long, value_name = "DURATION", default_value = "15s", value_parser = duration)]
     window: Duration,
     /// How the report is written.
+        #[command(flatten)]
+        access: ServerFlags,
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     output: Format,
-    /// Ask a running etcd-doctor at this URL instead of watching.
+    /// Ask a running etcd-doctor at this URL instead of watching; certificates and user are then those for it.
     #[arg(long, value_name = "URL", conflicts_with_all = ["endpoints", "discovery_srv", "window"])]
     server: Option<String>,
     /// Only the cluster of this name.
@@ -271,6 +273,10 @@ struct GeneralFlags {
 /// etcdctl's flags. Each has etcdctl's variable, too: ETCDCTL_ENDPOINTS, ETCDCTL_CACERT and so on.
 #[derive(Args, Debug)]
 #[command(
+    /// TLS, client certificates, users, headers and a rate for this server, in the format of Prometheus' exporters
+    /// [default: none, plain HTTP].
+    #[arg(long = "web.config.file", value_name = "FILE", id = "web_config_file")]
+    config_file: Option<String>,
     next_help_heading = "Connection, as with etcdctl (or ETCDCTL_ENDPOINTS, ETCDCTL_CACERT, …); without: the etcd of this host"
 )]
 struct ConnectionFlags {
@@ -334,7 +340,8 @@ impl SettingsFlags {
             command_timeout,
         } = self.connection;
         let given = [
-            ("web.listen-address", web.and_then(|web| web.listen_address)),
+            ("web.listen-address", listen_address),
+            ("web.config.file", web_config_file),
             ("interval", self.general.interval),
             ("rules.state-dir", self.general.state_dir),
             ("log.level", self.general.log_level),
@@ -346,7 +353,44 @@ impl SettingsFlags {
             ("insecure-skip-tls-verify", insecure_skip_tls_verify),
             ("insecure-transport", insecure_transport),
             ("discovery-srv", discovery_srv),
+/// What a server of ours may ask for, where it has a web configuration.
+#[derive(Args, Debug, Default)]
+#[command(next_help_heading = "Access to the server")]
+struct ServerFlags {
+    /// Verify its certificate with the CAs in this file.
+    #[arg(long, value_name = "FILE")]
+    cacert: Option<String>,
+    /// The client certificate.
+    #[arg(long, value_name = "FILE")]
+    cert: Option<String>,
+    /// Its key.
+    #[arg(long, value_name = "FILE")]
+    key: Option<String>,
+    /// Do not verify its certificate.
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    insecure_skip_tls_verify: Option<String>,
+    /// The user, name or name:password.
+    #[arg(long, value_name = "USER")]
+    user: Option<String>,
+    /// The user's password; better in ETCDCTL_PASSWORD.
+    #[arg(long, value_name = "PASSWORD")]
+    password: Option<String>,
+}
+
             ("discovery-srv-name", discovery_srv_name),
+    /// Those of the connection that mean a server of ours where one is asked.
+    fn server(self) -> ServerFlags {
+        let flags = self.connection;
+        ServerFlags {
+            cacert: flags.cacert,
+            cert: flags.cert,
+            key: flags.key,
+            insecure_skip_tls_verify: flags.insecure_skip_tls_verify,
+            user: flags.user,
+            password: flags.password,
+        }
+    }
+
             ("insecure-discovery", insecure_discovery),
             ("user", user),
             ("password", password),
@@ -364,6 +408,8 @@ impl SettingsFlags {
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
+        let (listen_address, web_config_file) =
+            web.map_or((None, None), |web| (web.listen_address, web.config_file));
     config::parse_duration(text).ok_or_else(|| "expected a duration such as 15s or 1m30s".to_owned())
 }
 
@@ -427,7 +473,7 @@ mod tests {
 
     #[test]
     fn flags_reach_the_configuration_under_their_names() {
-        let line = "etcd-doctor serve --config.file f --web.listen-address :1 --log.level debug --log.format json --interval 9s --rules.state-dir s \
+        let line = "etcd-doctor serve --config.file f --web.listen-address :1 --web.config.file w --log.level debug --log.format json --interval 9s --rules.state-dir s \
                     --endpoints a:1,b:1 --endpoints=c:1 --cacert ca --cert c --key k --insecure-skip-tls-verify \
                     --insecure-transport=false --discovery-srv d --discovery-srv-name n --insecure-discovery=false \
                     --user u:p --password p --dial-timeout 1s --command-timeout 3s";
@@ -446,7 +492,7 @@ mod tests {
             .collect();
         assert_eq!(
             given.join(" "),
-            "web.listen-address=:1 interval=9s rules.state-dir=s log.level=debug log.format=json endpoints=a:1,b:1,c:1 \
+            "web.listen-address=:1 web.config.file=w interval=9s rules.state-dir=s log.level=debug log.format=json endpoints=a:1,b:1,c:1 \
             cacert=ca cert=c key=k insecure-skip-tls-verify=true insecure-transport=false discovery-srv=d \
             discovery-srv-name=n insecure-discovery=false user=u:p password=p dial-timeout=1s command-timeout=3s"
         );

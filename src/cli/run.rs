@@ -8,7 +8,9 @@ use tokio::sync::mpsc;
 
 use super::diagnose::diagnose;
 use super::explain::explain;
-use super::{Cli, Command, ConfigCommand, RulesCommand, UNKNOWN, ask, rules, settings, terminal, unit};
+use super::{
+    Cli, Command, ConfigCommand, RulesCommand, ServerFlags, UNKNOWN, ask, rules, settings, terminal, unit,
+};
 use crate::app::App;
 use crate::config;
 use crate::render;
@@ -22,7 +24,7 @@ pub async fn run(cli: Cli) -> ExitCode {
     let (outcome, on_failure) = match cli.command {
         Command::Serve { web, settings } => (serve(settings.into_flags(Some(web))).await, FAILED),
         Command::Diagnose(options) => (diagnose(*options).await, UNKNOWN),
-        Command::Healthcheck { server } => (healthcheck(&server).await, FAILED),
+        Command::Healthcheck { server, access } => (healthcheck(&server, access).await, FAILED),
         Command::Rules(RulesCommand::Check { files }) => (rules::check(&files), FAILED),
         Command::Rules(RulesCommand::Test {
             bundle: Some(bundle),
@@ -85,7 +87,7 @@ async fn serve(flags: config::Flags) -> anyhow::Result<u8> {
         }
     });
     let app = App::build(config).await?;
-    tracing::info!(address = %app.addr()?, version = env!("CARGO_PKG_VERSION"), "listening");
+    tracing::info!(address = %app.addr()?, protection = app.protection(), version = env!("CARGO_PKG_VERSION"), "listening");
     let shutdown = async move {
         let name = tokio::select! {
             _ = terminate.recv() => "SIGTERM",
@@ -97,8 +99,8 @@ async fn serve(flags: config::Flags) -> anyhow::Result<u8> {
     Ok(0)
 }
 
-async fn healthcheck(server: &str) -> anyhow::Result<u8> {
-    let words = ask::health(server).await?;
+async fn healthcheck(server: &str, access: ServerFlags) -> anyhow::Result<u8> {
+    let words = ask::health(server, &settings::towards_server(access)?).await?;
     terminal::print(&format!("{words}\n"))?;
     Ok(0)
 }

@@ -8,10 +8,13 @@ use anyhow::bail;
 use futures::FutureExt;
 
 use super::run::complain;
-use super::{SettingsFlags, terminal};
-use crate::client::{Connection, TlsSettings, discover};
+use super::{ServerFlags, SettingsFlags, terminal};
+use crate::client::{Connection, Secret, TlsSettings, discover};
 use crate::config::{self, Config, Found, Loader, Wanted};
 use crate::{app, render, telemetry};
+
+/// Where a password may be instead of on the command line, which other users of the host can read.
+const PASSWORD: &str = "ETCDCTL_PASSWORD";
 
 pub(super) async fn check(flags: config::Flags) -> anyhow::Result<u8> {
     let config = load(flags).await?;
@@ -20,6 +23,7 @@ pub(super) async fn check(flags: config::Flags) -> anyhow::Result<u8> {
         anyhow::bail!(wrong.join("\n"));
     }
     let rules = app::load_rules(&config)?.set;
+    let protection = app::protection(&config)?;
     for note in &config.notes {
         complain(&note.text);
     }
@@ -37,6 +41,9 @@ pub(super) async fn check(flags: config::Flags) -> anyhow::Result<u8> {
             render::printable(&cluster.name),
             render::printable(&cluster.connection.endpoints.join(", "))
         );
+    }
+    if let Some(file) = &config.web.config_file {
+        let _ = writeln!(report, "{}: {}", file.display(), protection.summary());
     }
     let endpoints: usize = config
         .clusters
@@ -163,9 +170,21 @@ async fn find(wanted: Wanted, paths: config::Paths) -> Result<Vec<Found>, String
     }
 }
 
-/// Of the connection's flags, those that concern TLS towards a server of ours.
-pub(super) fn tls_of(settings: SettingsFlags) -> Connection {
-    let flags = settings.connection;
+/// Of the connection's flags, those that concern a server of ours: TLS, and the user of its web configuration.
+///
+/// # Errors
+/// When a user is given without a password.
+pub(super) fn towards_server(flags: ServerFlags) -> anyhow::Result<Connection> {
+    let (user, password) = match flags.user.as_deref().map(|user| user.split_once(':')) {
+        Some(Some((user, password))) => (Some(user.to_owned()), Some(password.to_owned())),
+        _ => (
+            flags.user,
+            flags.password.or_else(|| std::env::var(PASSWORD).ok()),
+        ),
+    };
+    if user.is_some() && password.is_none() {
+        bail!("--user needs a password: give it as name:password, with --password or in {PASSWORD}");
+    }
     let tls = TlsSettings {
         ca_file: flags.cacert.map(PathBuf::from),
         cert_file: flags.cert.map(PathBuf::from),
@@ -175,10 +194,12 @@ pub(super) fn tls_of(settings: SettingsFlags) -> Connection {
             .insecure_skip_tls_verify
             .is_some_and(|text| !["false", "no", "off", "0"].contains(&&*text)),
     };
-    Connection {
+    Ok(Connection {
         tls,
+        password: user.as_ref().and(password).map(Secret::new),
+        username: user,
         ..Connection::default()
-    }
+    })
 }
 
 pub(super) fn only(config: &mut Config, name: &str) -> anyhow::Result<()> {

@@ -209,6 +209,13 @@ impl Link {
         })
     }
 
+    /// The same, with a user and a password for its pages, for where they ask for them.
+    #[must_use]
+    pub fn authorized(mut self, user: &str, password: &Secret) -> Self {
+        self.scraper.authorize(user, password);
+        self
+    }
+
     /// Where the member is asked.
     pub fn endpoint(&self) -> &Endpoint {
         &self.endpoint

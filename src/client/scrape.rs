@@ -5,17 +5,19 @@ use std::io::Read;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http::{Request, StatusCode, header};
+use http::{HeaderValue, Request, StatusCode, header};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use tokio::time::timeout;
 
-use super::Network;
 use super::dial::{Dialer, Shown, Trail};
 use super::endpoint::{Address, Endpoint};
 use super::tls::Alpn;
+use super::{Network, Secret};
 use crate::model::{CollectError, Reason};
 
 /// The largest page that is read, before and after decompression. etcd's are 0.2 MB, those of a whole k3s process a
@@ -32,6 +34,8 @@ pub struct Scraper {
     client: Client<Dialer, Empty<Bytes>>,
     trail: Arc<Trail>,
     timeout: Duration,
+    /// A user and a password for pages that ask for them; never etcd's.
+    authorization: Option<HeaderValue>,
 }
 
 /// An answer, whatever its status.
@@ -61,7 +65,20 @@ impl Scraper {
                 .build(dialer),
             trail,
             timeout: network.timeout,
+            authorization: None,
         }
+    }
+
+    /// Sends a user and a password along.
+    pub(super) fn authorize(&mut self, user: &str, password: &Secret) {
+        let text = STANDARD.encode(format!("{user}:{}", password.reveal()));
+        // Base64 has no letter that a header may not have.
+        self.authorization = HeaderValue::try_from(format!("Basic {text}"))
+            .ok()
+            .map(|mut header| {
+                header.set_sensitive(true);
+                header
+            });
     }
 
     pub(super) fn at_url(network: &Network, url: &str) -> Result<Self, String> {
@@ -133,7 +150,7 @@ impl Scraper {
             Address::Tcp { .. } => self.endpoint.authority(),
             Address::Unix(_) => "localhost".to_owned(),
         };
-        let request = Request::get(format!("http://{authority}{path}"))
+        let mut request = Request::get(format!("http://{authority}{path}"))
             .header(header::ACCEPT, "text/plain;version=0.0.4")
             .header(header::ACCEPT_ENCODING, "gzip")
             .body(Empty::new())
@@ -149,6 +166,11 @@ impl Scraper {
                     return Err(failure.clone());
                 }
                 return Err(self.trail.failure().unwrap_or_else(|| CollectError {
+        if let Some(authorization) = &self.authorization {
+            request
+                .headers_mut()
+                .insert(header::AUTHORIZATION, authorization.clone());
+        }
                     reason: Reason::Unreachable,
                     message: format!("GET {}{path}: {words}", self.endpoint),
                     fix: "check that etcd serves HTTP there".into(),

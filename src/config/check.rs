@@ -542,6 +542,10 @@ impl Check<'_> {
         Web {
             listen_address: address.clone(),
             enable_remote_reload: raw.enable_remote_reload.0,
+            config_file: raw
+                .config_file
+                .as_ref()
+                .map(|file| self.path(&["web", "config_file"], &file.0)),
         }
     }
 

@@ -35,6 +35,11 @@ pub(super) fn yaml(config: &Config) -> String {
         1,
         &format!("listen_address: {}", quoted(&config.web.listen_address)),
     );
+    page.line(
+        1,
+        "# TLS and users of this server, in the format of Prometheus' exporters; see docs/configuration.md.",
+    );
+    page.line(1, "# config_file: web.yaml");
     page.line(0, "");
     page.line(0, "# Prometheus rule files beside the shipped ones.");
     page.line(0, "# rules:");

@@ -13,8 +13,9 @@ use super::layer::{self, Layer};
 use super::{Config, Error, Note, Paths, Problem, check, duration, env, file, raw};
 
 /// Flags of the server that are keys of the file.
-const FLAGS: [(&str, &[&str]); 5] = [
+const FLAGS: [(&str, &[&str]); 6] = [
     ("web.listen-address", &["web", "listen_address"]),
+    ("web.config.file", &["web", "config_file"]),
     ("rules.state-dir", &["rules", "state_dir"]),
     ("log.level", &["log", "level"]),
     ("log.format", &["log", "format"]),

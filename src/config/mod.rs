@@ -97,6 +97,8 @@ pub struct Web {
     pub listen_address: String,
     /// Whether `POST /-/reload` is allowed from elsewhere than this host.
     pub enable_remote_reload: bool,
+    /// The file that says what protects the server, in the format of Prometheus' exporter-toolkit.
+    pub config_file: Option<PathBuf>,
 }
 
 /// Where the host is seen: elsewhere than usual when its folders are mounted into a container.

@@ -72,6 +72,7 @@ pub(super) struct Rules {
 pub(super) struct Web {
     pub listen_address: Leaf<String>,
     pub enable_remote_reload: Leaf<bool>,
+    pub config_file: Option<Leaf<PathBuf>>,
 }
 
 #[derive(Deserialize)]

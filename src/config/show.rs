@@ -58,6 +58,7 @@ pub(super) fn yaml(config: &Config) -> String {
             "enable_remote_reload",
             &config.web.enable_remote_reload.to_string(),
         );
+        page.path_value("config_file", config.web.config_file.as_deref());
     });
     page.section("store", |page| {
         page.value("max_series", &config.store.max_series.to_string());

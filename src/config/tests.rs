@@ -132,7 +132,7 @@ fn every_key_is_read() {
         \x20 quota_bytes: 8589934592\n  host: false\n  peer_ports: true\n  hashkv_interval: 10m\n  backups: [/backup, 'snapshots/*.db']\n\
         \x20 logs: {m1: 'journal:etcd@1.service', m2: log/*.log}\n\
         rules: {builtin: false, files: ['r*.yaml'], external_labels: {region: eu}, state_dir: st}\n\
-        web: {listen_address: 127.0.0.1:0, enable_remote_reload: true}\n\
+        web: {listen_address: 127.0.0.1:0, enable_remote_reload: true, config_file: web.yaml}\n\
         store: {max_series: 500, etcd_job: kube-etcd}\nlog: {level: error, format: json}\n\
         paths: {proc: proc, sys: /host/sys, rootfs: /host}\n";
     let config = load_in(folder.path(), Some(file), &[], &[]).unwrap();
@@ -169,6 +169,8 @@ fn every_key_is_read() {
     assert_eq!(config.rules.external_labels["region"], "eu");
     assert_eq!(config.rules.state_dir, Some(folder.path().join("st")));
     assert!(!config.rules.builtin && config.web.enable_remote_reload);
+    // Where it is relative to; what is in it is looked at later.
+    assert_eq!(config.web.config_file, Some(folder.path().join("web.yaml")));
     assert_eq!(
         (config.store.max_series, config.store.etcd_job.as_str()),
         (500, "kube-etcd")

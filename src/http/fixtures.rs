@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, Request, StatusCode};
 use tokio::sync::{mpsc, watch};
 use tower::ServiceExt;
 
-use super::{Cluster, State, Watched, router};
+use super::{Cluster, Protection, State, Watched, router};
 use crate::diagnosis::{Coverage, Diagnosis, Status};
 use crate::model::{ClusterFacts, Sample, Timestamp};
 use crate::rules::RuleSet;
@@ -121,6 +121,7 @@ impl Api {
                 watched: watch::channel(Arc::new(watched)).1,
                 reload: mpsc::channel(1).0,
                 enable_reload_remotely: false,
+                protection: Arc::new(Protection::none()),
                 clock: || NOW,
             },
             peer: Some(([127, 0, 0, 1], 1).into()),

@@ -1,6 +1,7 @@
 //! What holds for every route: limits, headers, compression, counting.
 
 use std::any::Any;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -20,6 +21,7 @@ use tower_http::limit::RequestBodyLimitLayer;
 use super::bundle;
 use super::error::ApiError;
 use super::instruments::Requests;
+use super::protection::{self, Protection};
 
 /// The most time that a handler may take. Handlers read memory; only a reload, which reads files, takes longer.
 const HANDLER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -42,7 +44,7 @@ const HEADERS: [(HeaderName, HeaderValue); 5] = [
 
 /// Puts all layers around the routes. The last one here is the outermost: what an inner layer refuses is counted and
 /// gets its headers too.
-pub(super) fn apply(routes: Router, requests: Requests) -> Router {
+pub(super) fn apply(routes: Router, requests: Requests, protection: Arc<Protection>) -> Router {
     routes
         // Fast, because a scrape is read once and from nearby; its text still shrinks to a tenth.
         .layer(
@@ -54,10 +56,11 @@ pub(super) fn apply(routes: Router, requests: Requests) -> Router {
         )
         .layer(RequestBodyLimitLayer::new(MAX_BODY_BYTES))
         .layer(map_response(word_too_large))
+        .layer(from_fn_with_state(Arc::clone(&protection), protection::admit))
         .layer(from_fn(limit_time))
         .layer(CatchPanicLayer::custom(word_panic))
         .layer(from_fn_with_state(requests, count))
-        .layer(map_response(add_headers))
+        .layer(from_fn_with_state(protection, add_headers))
 }
 
 async fn limit_time(request: Request, next: Next) -> Response {
@@ -101,7 +104,12 @@ async fn count(State(requests): State<Requests>, request: Request, next: Next) -
     response
 }
 
-async fn add_headers(mut response: Response) -> Response {
+async fn add_headers(State(protection): State<Arc<Protection>>, request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    // What the operator's file says goes before what we or a handler would say.
+    for (name, value) in &protection.current().headers {
+        response.headers_mut().insert(name, value.clone());
+    }
     for (name, value) in HEADERS {
         response.headers_mut().entry(name).or_insert(value);
     }
@@ -117,7 +125,9 @@ mod tests {
     use super::*;
 
     async fn answer(routes: Router, request: Request) -> (StatusCode, String) {
-        let response = apply(routes, Requests::default()).oneshot(request).await;
+        let response = apply(routes, Requests::default(), Arc::new(Protection::none()))
+            .oneshot(request)
+            .await;
         let response = response.expect("a router never fails");
         assert_eq!(response.headers()["x-content-type-options"], "nosniff");
         let status = response.status();

@@ -12,7 +12,7 @@ use super::exposition::{self, Format, Samples};
 use super::instruments::Requests;
 use super::process::Process;
 use super::seen::Seen;
-use super::{App, negotiate};
+use super::{App, Protection, negotiate};
 use crate::model::{Desc, Labels, Sample};
 use crate::snapshot::Snapshot;
 
@@ -44,6 +44,7 @@ pub(super) struct Page {
     observed: Mutex<Arc<Observed>>,
     instruments: Registry,
     process: Process,
+    protection: Arc<Protection>,
 }
 
 /// The written form of one set of snapshots.
@@ -55,19 +56,25 @@ struct Observed {
 }
 
 impl Page {
-    pub(super) fn new(requests: &Requests) -> Self {
+    pub(super) fn new(requests: &Requests, protection: Arc<Protection>) -> Self {
         let mut instruments = Registry::default();
         requests.register(&mut instruments);
         Self {
             observed: Mutex::new(Arc::new(Observed::of(Vec::new()))),
             instruments,
             process: Process::this(),
+            protection,
         }
     }
 
     fn render(&self, format: Format, clusters: &[Seen]) -> String {
         let observed = self.observed(clusters);
-        let mut own = Samples::new(moment(clusters).chain(self.process.samples()))
+        let server = self
+            .process
+            .samples()
+            .into_iter()
+            .chain(self.protection.samples());
+        let mut own = Samples::new(moment(clusters).chain(server))
             .without(&observed.samples)
             .render();
         own.push_str(&sort_rows(&exposition::render(&self.instruments)));

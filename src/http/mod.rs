@@ -18,7 +18,8 @@
 //! | `GET /-/ready` | 503 until every cluster was observed, and when observations have stopped |
 //! | `POST /-/reload` | reads the configuration anew; from this host only, unless enabled |
 //!
-//! `HEAD` works wherever `GET` does. Every error is JSON: see [`error::ApiError`].
+//! `HEAD` works wherever `GET` does. Every error is JSON: see [`error::ApiError`]. Where the operator wants TLS, users or a
+//! rate (`--web.config.file`), they hold for every route.
 
 pub mod error;
 
@@ -37,6 +38,7 @@ mod page;
 mod process;
 mod prometheus_api;
 mod runbooks;
+mod protection;
 mod seen;
 mod server;
 
@@ -61,6 +63,7 @@ use self::error::ApiError;
 use self::prometheus_api as prom;
 pub use self::server::{BindError, bind, serve};
 
+pub use self::protection::{Protection, ProtectionError};
 /// Every route, for the answer to an unknown one. The table above says what each gives.
 const ROUTES: &[&str] = &[
     "/",
@@ -97,7 +100,8 @@ pub fn descs() -> impl Iterator<Item = &'static Desc> {
         &metrics::SNAPSHOT_AGE,
         &instruments::REQUESTS,
     ];
-    own.into_iter().chain(process::DESCS.iter().copied())
+    let own = own.into_iter().chain(process::DESCS.iter().copied());
+    own.chain(protection::DESCS)
 }
 
 /// A request to read the configuration anew. The answer says what was wrong with it; the old one stays then.
@@ -115,6 +119,8 @@ pub struct State {
     /// The time, for the age of what is shown.
     pub clock: fn() -> Timestamp,
 }
+    /// Who may ask, and how.
+    pub protection: Arc<Protection>,
 
 /// What is watched, as one configuration has it.
 #[derive(Clone, Default)]
@@ -185,8 +191,9 @@ impl FromRef<App> for State {
 pub fn router(state: State) -> Router {
     let requests = instruments::Requests::default();
     let app = App {
-        exposition: Arc::new(metrics::Page::new(&requests)),
+        exposition: Arc::new(metrics::Page::new(&requests, Arc::clone(&state.protection))),
         queries: prom::Queries::default(),
+    let protection = Arc::clone(&state.protection);
         bundles: bundle::Turns::default(),
         state,
     };
@@ -221,7 +228,7 @@ pub fn router(state: State) -> Router {
         .fallback(unknown_route)
         .method_not_allowed_fallback(unknown_method)
         .with_state(app);
-    layers::apply(routes, requests)
+    layers::apply(routes, requests, protection)
 }
 
 async fn unknown_route(uri: Uri) -> ApiError {

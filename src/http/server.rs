@@ -1,4 +1,4 @@
-//! The socket: listening, connections, shutting down.
+//! The socket: listening, connections, TLS, shutting down.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -10,13 +10,19 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{ConnectInfo, Request};
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
+use rustls::ServerConfig;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use super::protection::{Protection, is_http2};
 
 /// The most connections at a time; further ones wait in the kernel's queue. Far above any number of scrapers and
 /// browsers, and below the usual limit of 1024 descriptors, of which the members need some too.
@@ -25,6 +31,24 @@ const MAX_CONNECTIONS: usize = 512;
 /// How long a client may take to send a request's head, counted from the end of the one before it: it also ends
 /// connections that idle. Not a usual scrape interval, so that no scraper reuses a connection just as it is closed.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(8);
+
+/// How long a TLS handshake may take: as long as a head, for the same reason.
+const HANDSHAKE_TIMEOUT: Duration = HEAD_TIMEOUT;
+
+/// The most requests that one connection may have under way over HTTP/2. A browser's page needs three at a time.
+const MAX_STREAMS: u32 = 32;
+
+/// How often a connection over HTTP/2 is asked whether its client is still there, and how long it may take to say so.
+const PING_INTERVAL: Duration = Duration::from_secs(30);
+const PING_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What the first byte of a TLS connection is: the kind of record that a handshake begins with.
+const TLS_HANDSHAKE: u8 = 22;
+
+/// What those are told who speak plain HTTP where TLS is spoken.
+const NO_TLS: &[u8] =
+    b"HTTP/1.0 400 Bad Request\r\ncontent-type: text/plain; charset=utf-8\r\nconnection: close\r\n\r\n\
+    This is an HTTPS port, and the request was plain HTTP: use https://.\n";
 
 /// How long one connection may live. Ends, in the long run, those that a client holds open without reading.
 const MAX_CONNECTION_AGE: Duration = Duration::from_secs(600);
@@ -100,14 +124,21 @@ async fn bind_all(port: u16) -> io::Result<TcpListener> {
 }
 
 /// Serves until `shutdown`; then takes no more connections, lets requests under way finish for at most 5 s, and returns.
-pub async fn serve(listener: TcpListener, router: Router, shutdown: impl Future<Output = ()>) {
-    serve_up_to(MAX_CONNECTIONS, listener, router, shutdown).await;
+/// Each connection is protected as `protection` says when it begins.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    protection: Arc<Protection>,
+    shutdown: impl Future<Output = ()>,
+) {
+    serve_up_to(MAX_CONNECTIONS, listener, router, protection, shutdown).await;
 }
 
 async fn serve_up_to(
     connections_at_a_time: usize,
     listener: TcpListener,
     router: Router,
+    protection: Arc<Protection>,
     shutdown: impl Future<Output = ()>,
 ) {
     let slots = Arc::new(Semaphore::new(connections_at_a_time));
@@ -123,9 +154,9 @@ async fn serve_up_to(
         tokio::select! {
             () = &mut shutdown => break,
             (slot, (stream, peer)) = next => {
-                let conversation = converse(stream, peer, router.clone(), stopped.clone());
+                let visit = visit(stream, peer, router.clone(), Arc::clone(&protection), stopped.clone());
                 connections.spawn(async move {
-                    conversation.await;
+                    visit.await;
                     drop(slot);
                 });
             }
@@ -159,18 +190,62 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     )
 }
 
+/// One connection from its first byte to its last.
+async fn visit(
+    stream: TcpStream,
+    peer: SocketAddr,
+    router: Router,
+    protection: Arc<Protection>,
+    mut stopped: watch::Receiver<()>,
+) {
+    let Some(tls) = protection.current().tls.clone() else {
+        return converse(stream, false, peer, router, stopped).await;
+    };
+    let shaken = tokio::select! {
+        shaken = timeout(HANDSHAKE_TIMEOUT, shake_hands(stream, tls)) => shaken,
+        // Nothing was asked yet.
+        _ = stopped.changed() => return,
+    };
+    let failure = match shaken {
+        Ok(Ok(stream)) => {
+            let http2 = is_http2(stream.get_ref().1.alpn_protocol());
+            return converse(stream, http2, peer, router, stopped).await;
+        }
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => format!("no TLS handshake within {} s", HANDSHAKE_TIMEOUT.as_secs()),
+    };
+    protection.count_handshake_failure();
+    tracing::debug!(%peer, failure, "no connection over TLS");
+}
+
+async fn shake_hands(mut stream: TcpStream, tls: Arc<ServerConfig>) -> io::Result<TlsStream<TcpStream>> {
+    let mut first = [0];
+    if stream.peek(&mut first).await? > 0 && first[0] != TLS_HANDSHAKE {
+        stream.write_all(NO_TLS).await?;
+        stream.shutdown().await?;
+        return Err(io::Error::other("the client spoke no TLS"));
+    }
+    TlsAcceptor::from(tls).accept(stream).await
+}
+
 /// Answers one connection's requests until it ends, is too old, or the server stops.
-async fn converse(stream: TcpStream, peer: SocketAddr, router: Router, mut stopped: watch::Receiver<()>) {
+async fn converse<Io>(
+    stream: Io,
+    http2: bool,
+    peer: SocketAddr,
+    router: Router,
+    mut stopped: watch::Receiver<()>,
+) where
+    Io: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let service = tower::service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
         let answer =
             tower::ServiceExt::oneshot(router.clone(), Request::from(request.map(axum::body::Body::new)));
         async move { answer.await as Result<_, Infallible> }
     });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+    let builder = builder(http2);
+    let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
     let mut connection = pin!(connection);
     tokio::select! {
         result = connection.as_mut() => return log(peer, result),
@@ -185,8 +260,28 @@ async fn converse(stream: TcpStream, peer: SocketAddr, router: Router, mut stopp
     }
 }
 
+/// One version of HTTP and no other: which one was settled by TLS, and without TLS it is the first.
+fn builder(http2: bool) -> auto::Builder<TokioExecutor> {
+    let builder = auto::Builder::new(TokioExecutor::new());
+    let mut builder = match http2 {
+        true => builder.http2_only(),
+        false => builder.http1_only(),
+    };
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(MAX_STREAMS)
+        .keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(PING_TIMEOUT);
+    builder
+}
+
 /// What goes wrong on a connection is the client's: it went away, or sent no HTTP.
-fn log(peer: SocketAddr, result: hyper::Result<()>) {
+fn log(peer: SocketAddr, result: Result<(), Box<dyn std::error::Error + Send + Sync>>) {
     if let Err(error) = result {
         tracing::debug!(%peer, %error, "a connection ended early");
     }
@@ -210,7 +305,11 @@ mod tests {
         let shutdown = async {
             let _gone = stopped.await;
         };
-        (address, stop, tokio::spawn(serve(listener, router, shutdown)))
+        (
+            address,
+            stop,
+            tokio::spawn(serve(listener, router, Arc::new(Protection::none()), shutdown)),
+        )
     }
 
     async fn send(address: SocketAddr, head: &str) -> TcpStream {
@@ -342,7 +441,13 @@ mod tests {
         let listener = bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let router = Router::new().route("/", get(async || "here"));
-        tokio::spawn(serve_up_to(2, listener, router, std::future::pending()));
+        tokio::spawn(serve_up_to(
+            2,
+            listener,
+            router,
+            Arc::new(Protection::none()),
+            std::future::pending(),
+        ));
         let mut idle = Vec::new();
         for _ in 0..2 {
             let mut stream = send(address, "GET / HTTP/1.1\r\nhost: x\r\n\r\n").await;
@@ -357,5 +462,33 @@ mod tests {
         assert!(waits.is_err(), "it was answered although all slots are taken");
         idle.pop();
         assert!(rest(late).await.ends_with("here"));
+    }
+
+    #[tokio::test]
+    async fn http2_is_spoken_where_tls_settles_on_it_and_ends_with_the_server() {
+        use axum::http::{Request, Version};
+        use http_body_util::{BodyExt, Empty};
+
+        async fn version(request: axum::extract::Request) -> String {
+            format!("{:?}", request.version())
+        }
+        let (ours, far) = tokio::io::duplex(1 << 16);
+        let (stop, stopped) = watch::channel(());
+        let router = Router::new().route("/", get(version));
+        let peer = SocketAddr::from(([127, 0, 0, 1], 1));
+        let served = tokio::spawn(converse(far, true, peer, router, stopped));
+        let (mut sender, connection) =
+            hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(ours))
+                .await
+                .unwrap();
+        let client = tokio::spawn(connection);
+        let request = Request::get("http://localhost/").version(Version::HTTP_2);
+        let request = request.body(Empty::<axum::body::Bytes>::new()).unwrap();
+        let answer = sender.send_request(request).await.unwrap();
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        assert_eq!(body, "HTTP/2.0");
+        drop(stop);
+        served.await.unwrap();
+        client.await.unwrap().unwrap();
     }
 }

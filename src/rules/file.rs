@@ -5,9 +5,10 @@ use std::fmt;
 use std::time::Duration;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::de::{Deserializer, Visitor};
 use serde_saphyr::{Location, Spanned};
 
+use super::yaml::Pairs;
 use super::{AlertingRule, Group, RecordingRule, Rule, Template, yaml};
 use crate::model::METRIC_NAME;
 use crate::promql::{Query, duration};
@@ -102,34 +103,6 @@ impl<'de> Deserialize<'de> for Whole {
         }
 
         deserializer.deserialize_any(WholeVisitor)
-    }
-}
-
-/// A mapping of names to texts, in the order of the file.
-#[derive(Default)]
-struct Pairs(Vec<(Spanned<String>, String)>);
-
-impl<'de> Deserialize<'de> for Pairs {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct PairsVisitor;
-
-        impl<'de> Visitor<'de> for PairsVisitor {
-            type Value = Pairs;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a mapping of names to texts")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pairs, A::Error> {
-                let mut pairs = Vec::new();
-                while let Some((name, text)) = map.next_entry::<Spanned<String>, Option<String>>()? {
-                    pairs.push((name, text.unwrap_or_default()));
-                }
-                Ok(Pairs(pairs))
-            }
-        }
-
-        deserializer.deserialize_map(PairsVisitor)
     }
 }
 

@@ -10,7 +10,7 @@ pub mod rehearsal;
 mod state;
 mod template;
 mod unit;
-mod yaml;
+pub(crate) mod yaml;
 
 pub use alert::{Alert, AlertState};
 pub use evaluator::{Environment, Evaluator, MAX_SAMPLES, OPTIONS, RuleReport};

@@ -1,9 +1,42 @@
-//! What the YAML reader refuses, in words for who wrote the file.
+//! What rule files and others have in common as YAML: mappings in their order, and what the reader refuses, in words for
+//! who wrote the file.
 
-use serde_saphyr::{Error, Location};
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_saphyr::{Error, Location, Spanned};
+
+/// A mapping of names to texts, in the order of the file.
+#[derive(Default)]
+pub(crate) struct Pairs(pub(crate) Vec<(Spanned<String>, String)>);
+
+impl<'de> Deserialize<'de> for Pairs {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct PairsVisitor;
+
+        impl<'de> Visitor<'de> for PairsVisitor {
+            type Value = Pairs;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a mapping of names to texts")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pairs, A::Error> {
+                let mut pairs = Vec::new();
+                while let Some((name, text)) = map.next_entry::<Spanned<String>, Option<String>>()? {
+                    pairs.push((name, text.unwrap_or_default()));
+                }
+                Ok(Pairs(pairs))
+            }
+        }
+
+        deserializer.deserialize_map(PairsVisitor)
+    }
+}
 
 /// Where a file has not the shape that it should have, and why.
-pub(super) fn refused(error: &Error) -> (Location, String) {
+pub(crate) fn refused(error: &Error) -> (Location, String) {
     let text = error.without_snippet().to_string();
     // The place is told apart from it.
     let text = text.split(" at line ").next().unwrap_or(&text);

@@ -3,6 +3,9 @@
 /// TLS: what works, and each wrong certificate, name and scheme in words.
 mod access;
 
+/// Who may ask etcd-doctor: mutual TLS, users, and changes of both under a real Prometheus.
+mod protection;
+
 /// Users and passwords, and what a refusal costs the cluster.
 mod authentication;
 

@@ -219,6 +219,7 @@ fn ours(scrapes: Vec<data::Scrape>) -> Router {
         watched: watch::channel(Arc::new(watched)).1,
         reload: mpsc::channel(1).0,
         enable_reload_remotely: false,
+        protection: std::sync::Arc::new(http::Protection::none()),
         clock: || Timestamp::from_millis(data::END * 1000),
     })
 }

@@ -148,6 +148,7 @@ fn router() -> Router {
         watched: watch::channel(Arc::new(watched)).1,
         reload: mpsc::channel(1).0,
         enable_reload_remotely: false,
+        protection: std::sync::Arc::new(http::Protection::none()),
         clock: || NOW,
     })
 }

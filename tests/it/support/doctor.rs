@@ -50,6 +50,27 @@ impl Doctor {
 
     /// A server with this configuration, on a free port, once it is ready.
     pub async fn start(config: &str) -> Self {
+        Self::start_until(config, async |port, _| {
+            match http::get(&format!("http://127.0.0.1:{port}/-/ready")).await {
+                Ok(answer) if answer.status == 200 => Ok(()),
+                Ok(answer) => Err(answer.body),
+                Err(e) => Err(e),
+            }
+        })
+        .await
+    }
+
+    /// The same, once it listens: for one that does not answer everybody.
+    pub async fn start_listening(config: &str) -> Self {
+        Self::start_until(config, async |_, log| match log.contains(" msg=listening ") {
+            true => Ok(()),
+            false => Err(log),
+        })
+        .await
+    }
+
+    /// A server once something is so, given its port and its log.
+    async fn start_until(config: &str, is_so: impl AsyncFn(u16, String) -> Result<(), String>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join(CONFIG);
         std::fs::write(&file, config).unwrap();
@@ -61,18 +82,13 @@ impl Doctor {
                 format!("--web.listen-address=127.0.0.1:{port}"),
             ];
             let mut process = Process::spawn("etcd-doctor", &Self::program(), &args, &dir.path().join("log"));
-            let ready = format!("http://127.0.0.1:{port}/-/ready");
             let taken = wait_for("etcd-doctor to be ready", START_LIMIT, async || {
                 if process.exited().is_some() {
                     let log = process.log();
                     assert!(log.contains("in use"), "etcd-doctor ended at its start: {log}");
                     return Ok(true);
                 }
-                match http::get(&ready).await {
-                    Ok(answer) if answer.status == 200 => Ok(false),
-                    Ok(answer) => Err(answer.body),
-                    Err(e) => Err(e),
-                }
+                is_so(port, process.log()).await.map(|()| false)
             })
             .await;
             if !taken {

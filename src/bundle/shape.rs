@@ -264,6 +264,8 @@ impl MemberShape {
             name,
             id,
             endpoint,
+            // For service discovery only, which a bundle is not for.
+            metrics_url: _,
             reachable,
             unreachable_because,
             latency,
@@ -307,6 +309,7 @@ impl MemberShape {
             name: self.name.as_str().into(),
             id: self.id.as_deref().map(id).transpose()?,
             endpoint: self.endpoint.as_deref().map(Arc::from),
+            metrics_url: None,
             reachable: self.reachable,
             unreachable_because: self.unreachable_because.clone(),
             latency: self.latency_micros.map(Duration::from_micros),

@@ -102,6 +102,17 @@ impl Scraper {
         self.endpoint.authority()
     }
 
+    /// The URL of the pages, without its query, which may hold a secret. None on a Unix socket.
+    pub fn url(&self) -> Option<String> {
+        match self.endpoint.address {
+            Address::Unix(_) => None,
+            Address::Tcp { .. } => {
+                let path = self.metrics_path.split('?').next().unwrap_or_default();
+                Some(format!("{}{path}", self.endpoint.as_str()))
+            }
+        }
+    }
+
     /// The member's `/metrics`.
     ///
     /// # Errors
@@ -155,6 +166,11 @@ impl Scraper {
             .header(header::ACCEPT_ENCODING, "gzip")
             .body(Empty::new())
             .map_err(|error| self.malformed(path, &error.to_string()))?;
+        if let Some(authorization) = &self.authorization {
+            request
+                .headers_mut()
+                .insert(header::AUTHORIZATION, authorization.clone());
+        }
         let response = match self.client.request(request).await {
             Ok(response) => response,
             Err(error) => {
@@ -166,11 +182,6 @@ impl Scraper {
                     return Err(failure.clone());
                 }
                 return Err(self.trail.failure().unwrap_or_else(|| CollectError {
-        if let Some(authorization) = &self.authorization {
-            request
-                .headers_mut()
-                .insert(header::AUTHORIZATION, authorization.clone());
-        }
                     reason: Reason::Unreachable,
                     message: format!("GET {}{path}: {words}", self.endpoint),
                     fix: "check that etcd serves HTTP there".into(),

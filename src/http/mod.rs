@@ -12,6 +12,7 @@
 //! | `GET /api/v1/explanation` | one alert looked at closely (`?alert=`, `?cluster=`, `?format=json\|text`) |
 //! | `GET /api/v1/health` | `application/health+json`; 503 when something critical fires |
 //! | `/api/v1/query`, `/query_range`, `/series`, `/labels`, `/label/{name}/values`, `/rules`, `/alerts`, `/metadata`, `/status/buildinfo` | Prometheus' HTTP API over the windows of all clusters; `POST` too where Prometheus takes it |
+//! | `GET /api/v1/sd` | the members as targets for Prometheus' HTTP service discovery (`?cluster=`) |
 //! | `GET /api/v1/bundle` | all that the diagnosis was made from, as a file (`?cluster=`) |
 //! | `GET /runbooks/{alert}` | the runbook of a shipped alert as a page, with `.md` behind it as it is written |
 //! | `GET /-/healthy` | 200 as long as the process answers |
@@ -37,8 +38,9 @@ mod negotiate;
 mod page;
 mod process;
 mod prometheus_api;
-mod runbooks;
 mod protection;
+mod runbooks;
+mod sd;
 mod seen;
 mod server;
 
@@ -61,9 +63,9 @@ use crate::store::{SharedStore, View};
 
 use self::error::ApiError;
 use self::prometheus_api as prom;
+pub use self::protection::{Protection, ProtectionError};
 pub use self::server::{BindError, bind, serve};
 
-pub use self::protection::{Protection, ProtectionError};
 /// Every route, for the answer to an unknown one. The table above says what each gives.
 const ROUTES: &[&str] = &[
     "/",
@@ -77,6 +79,7 @@ const ROUTES: &[&str] = &[
     "/api/v1/explanation",
     "/api/v1/health",
     "/api/v1/bundle",
+    "/api/v1/sd",
     "/api/v1/query",
     "/api/v1/query_range",
     "/api/v1/series",
@@ -116,11 +119,11 @@ pub struct State {
     pub reload: mpsc::Sender<ReloadRequest>,
     /// Whether a reload may be asked for from other hosts.
     pub enable_reload_remotely: bool,
+    /// Who may ask, and how.
+    pub protection: Arc<Protection>,
     /// The time, for the age of what is shown.
     pub clock: fn() -> Timestamp,
 }
-    /// Who may ask, and how.
-    pub protection: Arc<Protection>,
 
 /// What is watched, as one configuration has it.
 #[derive(Clone, Default)]
@@ -190,10 +193,10 @@ impl FromRef<App> for State {
 /// All routes, with their limits and headers. Serve it with [`serve`], which tells the handlers who asks.
 pub fn router(state: State) -> Router {
     let requests = instruments::Requests::default();
+    let protection = Arc::clone(&state.protection);
     let app = App {
         exposition: Arc::new(metrics::Page::new(&requests, Arc::clone(&state.protection))),
         queries: prom::Queries::default(),
-    let protection = Arc::clone(&state.protection);
         bundles: bundle::Turns::default(),
         state,
     };
@@ -206,6 +209,7 @@ pub fn router(state: State) -> Router {
         .route("/api/v1/diagnosis/schema", get(diagnosis::schema))
         .route("/api/v1/health", get(health::health))
         .route("/api/v1/bundle", get(bundle::bundle))
+        .route("/api/v1/sd", get(sd::targets))
         .route("/api/v1/query", get(prom::query).post(prom::query))
         .route(
             "/api/v1/query_range",
@@ -278,6 +282,8 @@ mod tests {
             let answer = api.send("HEAD", &path).await;
             let expected = match *route {
                 "/-/reload" => StatusCode::METHOD_NOT_ALLOWED,
+                // Its members are none, and an empty list would be taken for the truth.
+                "/api/v1/sd" => StatusCode::SERVICE_UNAVAILABLE,
                 _ => StatusCode::OK,
             };
             assert_eq!(answer.status, expected, "{route}");

@@ -82,6 +82,8 @@ pub struct MemberFacts {
     pub id: Option<u64>,
     /// Where it is asked: a configured endpoint, or else the first of the client URLs that it advertises.
     pub endpoint: Option<Arc<str>>,
+    /// Where its own `/metrics` is, as a URL without a query; none where no network leads there.
+    pub metrics_url: Option<Arc<str>>,
     /// Whether it answered in this cycle.
     pub reachable: bool,
     /// Why it did not answer, in words; empty when it did.

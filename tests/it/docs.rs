@@ -347,3 +347,53 @@ fn links_between_documents_lead_somewhere() {
         }
     }
 }
+
+/// What stands above the generated objects.
+const OBJECTS_HEAD: &str = "\
+# The shipped rules for the Prometheus operator, one object a file of rules/. Generated from them; to write it anew:
+# UPDATE_DOCS=1 cargo test --test it docs
+#
+# Many installations select PrometheusRules by a label, such as release: kube-prometheus-stack: add it to each.
+";
+
+const OBJECTS: &str = "deploy/prometheus/kubernetes/prometheusrule.yaml";
+
+/// `kubectl apply` keeps the whole object in an annotation, and annotations are bounded by this.
+const OBJECT_LIMIT: usize = 256 << 10;
+
+#[test]
+fn the_operators_objects_are_the_rule_files() {
+    let mut page = OBJECTS_HEAD.to_owned();
+    for (file, text) in builtin::FILES {
+        let name = Path::new(file).file_stem().unwrap().to_str().unwrap();
+        let _ = write!(
+            page,
+            "---\napiVersion: monitoring.coreos.com/v1\nkind: PrometheusRule\nmetadata:\n  name: etcd-doctor-{name}\n  \
+             labels:\n    app.kubernetes.io/name: etcd-doctor\nspec:\n"
+        );
+        for line in text.lines() {
+            let indent = if line.is_empty() { "" } else { "  " };
+            let _ = writeln!(page, "{indent}{line}");
+        }
+    }
+    must_be(OBJECTS, &page);
+}
+
+#[test]
+fn the_operators_objects_hold_what_the_rule_files_say() {
+    let text = std::fs::read_to_string(root().join(OBJECTS)).unwrap();
+    let objects: Vec<&str> = text.split("\n---\n").skip(1).collect();
+    assert_eq!(objects.len(), builtin::FILES.len());
+    for (object, (file, rules)) in objects.iter().zip(builtin::FILES) {
+        assert!(object.len() < OBJECT_LIMIT, "{file} has {} bytes", object.len());
+        let object: serde_json::Value = serde_saphyr::from_str(object).unwrap();
+        let rules: serde_json::Value = serde_saphyr::from_str(rules).unwrap();
+        assert_eq!(object["spec"], rules, "{file}");
+        let name = object["metadata"]["name"].as_str().unwrap();
+        assert!(
+            name.bytes()
+                .all(|letter| letter.is_ascii_lowercase() || letter == b'-'),
+            "{name} is no name of an object"
+        );
+    }
+}

@@ -60,6 +60,9 @@ mod dashboard;
 /// The files in `deploy/`, given to the program as the places where it runs give them.
 mod places;
 
+/// The configurations for Prometheus that are shipped, in real ones.
+mod deploy_prometheus;
+
 /// Documentation that is generated from the program, or must fit it.
 mod docs;
 

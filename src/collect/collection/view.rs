@@ -120,6 +120,11 @@ impl View {
             name: Arc::clone(&self.name),
             id: seen.id,
             endpoint: watched.member.endpoint.clone(),
+            metrics_url: watched
+                .link
+                .as_ref()
+                .and_then(|link| link.scraper().url())
+                .map(Arc::from),
             reachable: self.answered,
             unreachable_because: self.why_not(watched),
             started: seen.started,

@@ -7,6 +7,7 @@ mod ask;
 mod bundle;
 mod diagnose;
 mod explain;
+mod manual;
 mod rules;
 mod run;
 mod settings;
@@ -47,6 +48,24 @@ Examples:
     etcd-doctor rules check my-rules.yaml
     etcd-doctor rules test my-tests.yaml";
 
+const SERVE_NOTES: &str = "\
+Examples:
+  etcd-doctor serve --config.file etcd-doctor.yaml
+  etcd-doctor serve --endpoints 10.0.0.1:2379 --web.listen-address 127.0.0.1:9379
+  etcd-doctor serve --config.file etcd-doctor.yaml --web.config.file web.yaml
+
+SIGTERM and SIGINT let requests under way finish; SIGHUP reads the configuration anew.";
+
+const DIAGNOSE_NOTES: &str = "\
+Examples:
+  etcd-doctor diagnose
+  etcd-doctor diagnose --endpoints https://10.0.0.1:2379 --cacert ca.crt --cert client.crt --key client.key
+  etcd-doctor diagnose --config.file etcd-doctor.yaml --window 1m -o json
+  etcd-doctor diagnose --server http://127.0.0.1:9379 --watch
+  etcd-doctor diagnose --save etcd.bundle
+
+Exit status: 0 pass, 1 warning, 2 critical, 3 unknown. The report goes to standard output, the log to standard error.";
+
 /// Finds out what is wrong with an etcd cluster.
 #[derive(Parser, Debug)]
 #[command(name = "etcd-doctor", version, about, after_help = EXAMPLES, subcommand_required = true, arg_required_else_help = true)]
@@ -58,9 +77,7 @@ pub struct Cli {
 #[derive(Subcommand, Debug)]
 enum Command {
     /// Watch clusters and serve metrics, the diagnosis and a page.
-    #[command(
-        after_help = "SIGTERM and SIGINT let requests under way finish; SIGHUP reads the configuration anew."
-    )]
+    #[command(after_help = SERVE_NOTES)]
     Serve {
         #[command(flatten)]
         web: WebFlags,
@@ -68,9 +85,7 @@ enum Command {
         settings: SettingsFlags,
     },
     /// Watch for some seconds, say what is wrong and what to do, and exit.
-    #[command(
-        after_help = "Exit status: 0 pass, 1 warning, 2 critical, 3 unknown. The report goes to standard output, the log to standard error."
-    )]
+    #[command(after_help = DIAGNOSE_NOTES)]
     Diagnose(Box<Diagnose>),
     /// Ask a running etcd-doctor whether it is alive, as a container's health check does.
     #[command(
@@ -80,6 +95,8 @@ enum Command {
         /// Where it serves.
         #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9379")]
         server: String,
+        #[command(flatten)]
+        access: ServerFlags,
     },
     /// Check, test, list or explain rules.
     #[command(subcommand)]
@@ -87,6 +104,24 @@ enum Command {
     /// Begin, check or show the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Print what a shell needs to complete commands and flags.
+    #[command(after_help = "Examples:\n  \
+        etcd-doctor completion bash > /etc/bash_completion.d/etcd-doctor\n  \
+        etcd-doctor completion fish > ~/.config/fish/completions/etcd-doctor.fish")]
+    Completion {
+        /// Which shell.
+        #[arg(value_name = "SHELL")]
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page, or write the pages of all commands into a folder.
+    #[command(
+        after_help = "Examples:\n  etcd-doctor man | man -l -\n  etcd-doctor man --dir /usr/local/share/man/man1"
+    )]
+    Man {
+        /// The folder; made where it is missing.
+        #[arg(long, value_name = "FOLDER")]
+        dir: Option<PathBuf>,
+    },
 }
 
 #[derive(Args, Debug)]
@@ -95,8 +130,6 @@ struct Diagnose {
     #[arg(long, value_name = "DURATION", default_value = "15s", value_parser = duration)]
     window: Duration,
     /// How the report is written.
-        #[command(flatten)]
-        access: ServerFlags,
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     output: Format,
     /// Ask a running etcd-doctor at this URL instead of watching; certificates and user are then those for it.
@@ -240,6 +273,10 @@ struct WebFlags {
     /// Where to listen [default: :9379, all interfaces].
     #[arg(long = "web.listen-address", value_name = "ADDRESS")]
     listen_address: Option<String>,
+    /// TLS, client certificates, users, headers and a rate for this server, in the format of Prometheus' exporters
+    /// [default: none, plain HTTP].
+    #[arg(long = "web.config.file", value_name = "FILE", id = "web_config_file")]
+    config_file: Option<String>,
 }
 
 /// What is watched, and how this is logged. What may be said here and in the file is a text: it is checked in one place.
@@ -272,15 +309,9 @@ struct GeneralFlags {
 
 /// etcdctl's flags. Each has etcdctl's variable, too: ETCDCTL_ENDPOINTS, ETCDCTL_CACERT and so on.
 #[derive(Args, Debug)]
-#[command(
-    /// TLS, client certificates, users, headers and a rate for this server, in the format of Prometheus' exporters
-    /// [default: none, plain HTTP].
-    #[arg(long = "web.config.file", value_name = "FILE", id = "web_config_file")]
-    config_file: Option<String>,
-    next_help_heading = "Connection, as with etcdctl (or ETCDCTL_ENDPOINTS, ETCDCTL_CACERT, …); without: the etcd of this host"
-)]
+#[command(next_help_heading = "Connection, as with etcdctl or its variables (ETCDCTL_ENDPOINTS, …)")]
 struct ConnectionFlags {
-    /// Endpoints, with commas between; the other members are found from one of them.
+    /// Endpoints, with commas between; the other members are found from one of them [default: the etcd of this host].
     #[arg(long, value_name = "LIST", id = "endpoints")]
     endpoints: Vec<String>,
     /// Verify servers' certificates with the CAs in this file.
@@ -321,38 +352,6 @@ struct ConnectionFlags {
     command_timeout: Option<String>,
 }
 
-impl SettingsFlags {
-    /// As the configuration takes them.
-    fn into_flags(self, web: Option<WebFlags>) -> config::Flags {
-        let ConnectionFlags {
-            endpoints,
-            cacert,
-            cert,
-            key,
-            insecure_skip_tls_verify,
-            insecure_transport,
-            discovery_srv,
-            discovery_srv_name,
-            insecure_discovery,
-            user,
-            password,
-            dial_timeout,
-            command_timeout,
-        } = self.connection;
-        let given = [
-            ("web.listen-address", listen_address),
-            ("web.config.file", web_config_file),
-            ("interval", self.general.interval),
-            ("rules.state-dir", self.general.state_dir),
-            ("log.level", self.general.log_level),
-            ("log.format", self.general.log_format),
-            ("endpoints", (!endpoints.is_empty()).then(|| endpoints.join(","))),
-            ("cacert", cacert),
-            ("cert", cert),
-            ("key", key),
-            ("insecure-skip-tls-verify", insecure_skip_tls_verify),
-            ("insecure-transport", insecure_transport),
-            ("discovery-srv", discovery_srv),
 /// What a server of ours may ask for, where it has a web configuration.
 #[derive(Args, Debug, Default)]
 #[command(next_help_heading = "Access to the server")]
@@ -377,7 +376,7 @@ struct ServerFlags {
     password: Option<String>,
 }
 
-            ("discovery-srv-name", discovery_srv_name),
+impl SettingsFlags {
     /// Those of the connection that mean a server of ours where one is asked.
     fn server(self) -> ServerFlags {
         let flags = self.connection;
@@ -391,6 +390,40 @@ struct ServerFlags {
         }
     }
 
+    /// As the configuration takes them.
+    fn into_flags(self, web: Option<WebFlags>) -> config::Flags {
+        let ConnectionFlags {
+            endpoints,
+            cacert,
+            cert,
+            key,
+            insecure_skip_tls_verify,
+            insecure_transport,
+            discovery_srv,
+            discovery_srv_name,
+            insecure_discovery,
+            user,
+            password,
+            dial_timeout,
+            command_timeout,
+        } = self.connection;
+        let (listen_address, web_config_file) =
+            web.map_or((None, None), |web| (web.listen_address, web.config_file));
+        let given = [
+            ("web.listen-address", listen_address),
+            ("web.config.file", web_config_file),
+            ("interval", self.general.interval),
+            ("rules.state-dir", self.general.state_dir),
+            ("log.level", self.general.log_level),
+            ("log.format", self.general.log_format),
+            ("endpoints", (!endpoints.is_empty()).then(|| endpoints.join(","))),
+            ("cacert", cacert),
+            ("cert", cert),
+            ("key", key),
+            ("insecure-skip-tls-verify", insecure_skip_tls_verify),
+            ("insecure-transport", insecure_transport),
+            ("discovery-srv", discovery_srv),
+            ("discovery-srv-name", discovery_srv_name),
             ("insecure-discovery", insecure_discovery),
             ("user", user),
             ("password", password),
@@ -408,8 +441,6 @@ struct ServerFlags {
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
-        let (listen_address, web_config_file) =
-            web.map_or((None, None), |web| (web.listen_address, web.config_file));
     config::parse_duration(text).ok_or_else(|| "expected a duration such as 15s or 1m30s".to_owned())
 }
 

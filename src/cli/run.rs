@@ -9,7 +9,8 @@ use tokio::sync::mpsc;
 use super::diagnose::diagnose;
 use super::explain::explain;
 use super::{
-    Cli, Command, ConfigCommand, RulesCommand, ServerFlags, UNKNOWN, ask, rules, settings, terminal, unit,
+    Cli, Command, ConfigCommand, RulesCommand, ServerFlags, UNKNOWN, ask, manual, rules, settings, terminal,
+    unit,
 };
 use crate::app::App;
 use crate::config;
@@ -38,6 +39,8 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Rules(RulesCommand::List { output, file }) => {
             (rules::list(output, file.config_file).await, FAILED)
         }
+        Command::Completion { shell } => (manual::completion(shell), FAILED),
+        Command::Man { dir } => (manual::man(dir.as_deref()), FAILED),
         Command::Config(ConfigCommand::Init { settings }) => {
             (settings::init(settings.into_flags(None)).await, FAILED)
         }

@@ -1,8 +1,9 @@
 //! The commands in a remedy.
 
 /// Programs whose calls are commands to type. A code span that starts with anything else is a name, a path or a flag.
-const PROGRAMS: &str = "cat chronyc crictl crontab curl df dmesg du etcd-doctor etcdctl etcdutl findmnt fio free \
-    ionice iostat ip journalctl kubectl ls lsblk lsof mkdir mv openssl pidstat ping ps rm ss sudo systemctl top vmstat";
+const PROGRAMS: &str = "apt-cache cat chronyc crictl crontab curl df dmesg du etcd-doctor etcdctl etcdutl findmnt fio free \
+    ionice iostat ip iptables journalctl kubeadm kubectl last ls lsblk lsof mkdir mtr mv nc nft nstat openssl pidstat ping pkill \
+    prlimit ps rm ss sudo systemctl timedatectl top vmstat";
 
 /// Those of them that do something useful without an argument. Of the others, the bare name is just a name.
 const COMPLETE_ALONE: [&str; 3] = ["free", "lsblk", "top"];
@@ -42,6 +43,39 @@ mod tests {
             commands(remedy),
             ["etcdctl compact 42", "ETCDCTL_API=3 etcdctl alarm disarm", "top"]
         );
+    }
+
+    /// A template with something in the place of each action.
+    fn filled(template: &str) -> String {
+        let mut pieces = template.split("{{");
+        let first = pieces.next().unwrap_or_default().to_owned();
+        pieces.fold(first, |filled, piece| {
+            filled + "x" + piece.split_once("}}").map_or("", |(_, rest)| rest)
+        })
+    }
+
+    /// What a shipped remedy lets be typed is among the commands of the report.
+    #[test]
+    fn the_programs_of_the_shipped_remedies_are_known() {
+        let looks_typed = |span: &str| {
+            let mut words = span.split_whitespace();
+            let word = |word: &str| word.chars().all(|c| c.is_ascii_lowercase() || c == '-');
+            let program = words.next().is_some_and(word);
+            program && words.any(|word| word.starts_with(['-', '/', '$']) || word.contains('='))
+        };
+        let mut unknown = Vec::new();
+        for (file, text) in crate::rules::builtin::FILES {
+            let lines = text.lines().filter(|line| !line.trim_start().starts_with('#'));
+            let text = filled(&lines.collect::<Vec<_>>().join("\n"));
+            let remedies = text.split("remedy: ").skip(1);
+            let remedies = remedies.filter_map(|rest| rest.split("evidence: ").next());
+            for span in remedies.flat_map(|remedy| remedy.split('`').skip(1).step_by(2)) {
+                if looks_typed(span) && !is_command(span) {
+                    unknown.push((*file, span.to_owned()));
+                }
+            }
+        }
+        assert!(unknown.is_empty(), "{unknown:#?}");
     }
 
     #[test]

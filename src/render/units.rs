@@ -3,8 +3,12 @@
 use std::time::Duration;
 
 /// A value of an evidence in its unit: `1.95 GiB`, `93 ms`, `42.1%`, `12 entries`.
+///
+/// No number, as of a mean where nothing happened, is `nothing measured`.
 pub(crate) fn quantity(value: f64, unit: &str) -> String {
     match unit {
+        _ if value.is_nan() => "nothing measured".to_owned(),
+        _ if value.is_infinite() => if value > 0.0 { "infinite" } else { "minus infinite" }.to_owned(),
         "bytes" => bytes(value),
         "bytes/s" | "bytes/second" | "bytes per second" => format!("{}/s", bytes(value)),
         "seconds" => seconds(value),
@@ -118,8 +122,8 @@ mod tests {
             (0.012_345, "", "0.0123"),
             (0.0, "0 or 1", "no"),
             (1.0, "0 or 1", "yes"),
-            (f64::NAN, "", "NaN"),
-            (f64::INFINITY, "bytes", "inf PiB"),
+            (f64::NAN, "seconds", "nothing measured"),
+            (f64::INFINITY, "bytes", "infinite"),
         ];
         for (value, unit, expected) in cases {
             assert_eq!(quantity(value, unit), expected, "{value} {unit}");

@@ -41,7 +41,7 @@ pub async fn run(own: Vec<(Labels, f64)>) {
 
 /// etcd's mixin and range queries over the whole pages of three members.
 async fn pages() {
-    let pair = Pair::start(page_samples()).await;
+    let pair = Pair::start(page_scrapes().collect()).await;
     pair.memory();
     match std::env::var_os("MIXIN_RULES") {
         Some(file) => {
@@ -76,8 +76,8 @@ fn expressions(files: &[(&str, &str)]) -> Vec<String> {
         .collect()
 }
 
-/// Three members with every series of a recorded page, counters growing, for an hour.
-fn page_samples() -> Vec<Samples> {
+/// Three members with every series of a recorded page, counters growing, for an hour: one scrape after the other.
+fn page_scrapes() -> impl Iterator<Item = Samples> {
     let zipped = &include_bytes!("../../tests/fixtures/etcd/metrics-3.5.30.txt.gz")[..];
     let mut page = String::new();
     flate2::read::GzDecoder::new(zipped)
@@ -99,7 +99,7 @@ fn page_samples() -> Vec<Samples> {
             page.chain([(target.named("up"), 1.0)]).collect()
         })
         .collect();
-    let steps = (0..HOUR / STEP).map(|step| {
+    (0..HOUR / STEP).map(move |step| {
         let at = Timestamp::from_millis((END - HOUR + (step + 1) * STEP) * 1000);
         let samples = members.iter().flatten().map(|(labels, value)| {
             let name = labels.metric_name();
@@ -114,8 +114,7 @@ fn page_samples() -> Vec<Samples> {
             (labels.clone(), value + growth)
         });
         (at, samples.collect())
-    });
-    steps.collect()
+    })
 }
 
 /// etcd-doctor's own series of one cluster of three, as so many clusters have them, for an hour.
@@ -249,7 +248,7 @@ impl Pair {
     }
 }
 
-fn window_of(samples: Vec<Samples>) -> Store {
+fn window_of(scrapes: impl IntoIterator<Item = Samples>) -> Store {
     let settings = store::Settings {
         window: Duration::from_secs(2 * HOUR as u64),
         max_series: 1_000_000,
@@ -257,7 +256,7 @@ fn window_of(samples: Vec<Samples>) -> Store {
         instance: "doctor:9379".to_owned(),
     };
     let mut store = Store::new(settings, &[]);
-    for (at, samples) in samples {
+    for (at, samples) in scrapes {
         store.advance(at);
         // The label sets are those of a page just read: not shared with what is held.
         let fresh = samples
@@ -273,9 +272,11 @@ fn window_of(samples: Vec<Samples>) -> Store {
 pub const WINDOW_BYTES: &str = "--window-bytes";
 
 pub fn print_window_bytes() {
-    let samples = page_samples();
+    let mut scrapes = page_scrapes().peekable();
+    // What is freed while the page is read would be found again.
+    scrapes.peek();
     let before = resident(std::process::id());
-    let store = window_of(samples);
+    let store = window_of(scrapes);
     println!("{}", resident(std::process::id()) - before);
     drop(store);
 }

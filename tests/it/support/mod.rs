@@ -42,7 +42,7 @@ pub use peers::{Version, program};
 pub use process::Process;
 pub use prometheus::Prometheus;
 pub use proxy::{Links, Network};
-pub use schema::validate;
+pub use schema::{validate, violations};
 pub use tls::{Authority, Identity};
 
 /// How often a condition is looked at while waiting for it: short beside everything that is waited for.

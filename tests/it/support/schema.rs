@@ -1,4 +1,4 @@
-//! Diagnoses against their JSON Schema: every one that any test reads.
+//! JSON against its JSON Schema: every diagnosis that any test reads, and the dashboards.
 
 use serde_json::Value;
 
@@ -14,14 +14,27 @@ pub fn validate(diagnosis: &Value) {
     );
 }
 
-/// The part of JSON Schema that ours uses; a keyword that is not here would be one that nobody checks.
-const KNOWN: [&str; 15] = [
+/// What is wrong with a value by one definition of a schema.
+pub fn violations(value: &Value, schema: &Value, definition: &str) -> Vec<String> {
+    let part = &schema["definitions"][definition];
+    assert!(part.is_object(), "the schema has no {definition}");
+    let mut wrong = Vec::new();
+    check(value, part, schema, "$", &mut wrong);
+    wrong
+}
+
+/// The part of JSON Schema that is used; a keyword that is not here would be one that nobody checks.
+const KNOWN: [&str; 19] = [
     "$schema",
     "$id",
     "$defs",
+    "definitions",
+    "anyOf",
+    "const",
     "$ref",
     "title",
     "description",
+    "deprecated",
     "type",
     "enum",
     "minimum",
@@ -40,11 +53,30 @@ fn check(value: &Value, part: &Value, schema: &Value, at: &str, wrong: &mut Vec<
             "{at}: the schema's {keyword} is not checked here"
         );
     }
+    // A part that says nothing at all takes anything.
+    if part.as_object().is_some_and(serde_json::Map::is_empty) {
+        return;
+    }
     if let Some(reference) = part["$ref"].as_str() {
         let target = schema
             .pointer(reference.trim_start_matches('#'))
             .expect("it refers to a definition");
         return check(value, target, schema, at, wrong);
+    }
+    if let Some(choices) = part["anyOf"].as_array() {
+        let mut best: Option<Vec<String>> = None;
+        for choice in choices {
+            let mut instead = Vec::new();
+            check(value, choice, schema, at, &mut instead);
+            if best.as_ref().is_none_or(|best| instead.len() < best.len()) {
+                best = Some(instead);
+            }
+        }
+        wrong.extend(best.unwrap_or_default());
+        return;
+    }
+    if part.get("const").is_some_and(|only| only != value) {
+        wrong.push(format!("{at} is {value} and not {}", part["const"]));
     }
     let types: Vec<&str> = match &part["type"] {
         Value::String(one) => vec![one],
@@ -103,10 +135,36 @@ fn check(value: &Value, part: &Value, schema: &Value, at: &str, wrong: &mut Vec<
     for (name, field) in fields {
         let declared = part["properties"].get(name).or(part.get("additionalProperties"));
         match declared {
-            Some(declared) => check(field, declared, schema, &format!("{at}.{name}"), wrong),
-            None => wrong.push(format!("{at}.{name} is not declared")),
+            Some(Value::Bool(true)) => {}
+            Some(declared) if declared.is_object() => {
+                check(field, declared, schema, &format!("{at}.{name}"), wrong)
+            }
+            _ => wrong.push(format!("{at}.{name} is not declared")),
         }
     }
+}
+
+#[test]
+fn choices_constants_and_closed_parts_are_checked() {
+    let schema = serde_json::json!({"definitions": {"of": {
+        "type": "object", "additionalProperties": false,
+        "properties": {
+            "kind": {"type": "string", "const": "row"},
+            "size": {"anyOf": [{"type": "number"}, {"type": "string", "enum": ["auto"]}]},
+            "free": {},
+        }
+    }}});
+    let good = serde_json::json!({"kind": "row", "size": "auto", "free": {"a": [1]}});
+    assert_eq!(violations(&good, &schema, "of"), Vec::<String>::new());
+    let bad = serde_json::json!({"kind": "panel", "size": "big", "other": 1});
+    assert_eq!(
+        violations(&bad, &schema, "of"),
+        [
+            "$.kind is \"panel\" and not \"row\"",
+            "$.size is \"big\" and not [\"number\"]",
+            "$.other is not declared",
+        ]
+    );
 }
 
 #[test]

@@ -16,7 +16,7 @@ const METRICS_HEAD: &str = "\
 
 <!-- Generated from the program. To write it anew: UPDATE_DOCS=1 cargo test --test it docs -->
 
-What `GET /metrics` gives, by the collector that reads it. The shipped rules, the dashboard and the diagnosis use
+What `GET /metrics` gives, by the collector that reads it. The shipped rules, the dashboards and the diagnosis use
 nothing else: what they see is what you see.
 
 - `cluster` is the cluster's name in the configuration, `member` the member's name as etcd has it.
@@ -246,20 +246,26 @@ const fn kind(kind: Kind) -> &'static str {
 }
 
 /// Compares a generated file with what is there, or writes it when `UPDATE_DOCS` is set.
-fn must_be(path: &str, generated: &str) {
+pub(crate) fn must_be(path: &str, generated: &str) {
     let file = root().join(path);
     if std::env::var_os("UPDATE_DOCS").is_some() {
         std::fs::write(&file, generated).unwrap();
         return;
     }
     let there = std::fs::read_to_string(&file).unwrap_or_default();
+    // The tests that make it.
+    let tests = if path.starts_with("dashboards/") {
+        "dashboards"
+    } else {
+        "docs"
+    };
     let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
     let (there, generated) = (lines(&there), lines(generated));
     let differs = there.iter().zip(&generated).position(|(a, b)| a != b);
     let at = differs.unwrap_or_else(|| there.len().min(generated.len()));
     assert!(
         there == generated,
-        "{path} is not what the program says; write it anew with\n\n    UPDATE_DOCS=1 cargo test --test it docs\n\nline {}:\n  it is     {:?}\n  should be {:?}",
+        "{path} is not what the program says; write it anew with\n\n    UPDATE_DOCS=1 cargo test --test it {tests}\n\nline {}:\n  it is     {:?}\n  should be {:?}",
         at + 1,
         there.get(at),
         generated.get(at)

@@ -54,8 +54,9 @@ mod certificates;
 /// Real peers to test against: etcd clusters, Prometheus, etcd-doctor itself as a process.
 mod support;
 
-/// The Grafana dashboard against a real Prometheus.
-mod dashboard;
+/// The Grafana dashboards: made from one source, and held against the rules, Grafana's schema, a real Prometheus and
+/// etcd-doctor itself.
+mod dashboards;
 
 /// The files in `deploy/`, given to the program as the places where it runs give them.
 mod places;

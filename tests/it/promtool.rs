@@ -64,13 +64,13 @@ fn cases(file: &str, separator: &str) -> Vec<String> {
 }
 
 /// What a command printed, and whether it ended well.
-struct Ran {
-    out: String,
-    err: String,
-    good: bool,
+pub(crate) struct Ran {
+    pub(crate) out: String,
+    pub(crate) err: String,
+    pub(crate) good: bool,
 }
 
-fn run(program: &Path, args: &[&str], files: &[PathBuf]) -> Ran {
+pub(crate) fn run(program: &Path, args: &[&str], files: &[PathBuf]) -> Ran {
     let output = Command::new(program).args(args).args(files).output().unwrap();
     Ran {
         out: String::from_utf8(output.stdout).unwrap(),
@@ -85,7 +85,7 @@ fn quoted(text: &str) -> String {
 }
 
 /// A rule file with a recording rule of each expression, `r0`, `r1` and so on.
-fn rules_of(expressions: &[String]) -> String {
+pub(crate) fn rules_of(expressions: &[String]) -> String {
     let mut text = "groups:\n- name: g\n  rules:\n".to_owned();
     for (at, expression) in expressions.iter().enumerate() {
         let expression = quoted(&expression.replace("\\n", "\n"));

@@ -116,6 +116,8 @@ fn defaults(of: &Panel) -> Value {
     let mut defaults = json!({
         "unit": of.unit,
         "thresholds": thresholds(&of.judged),
+        // Of several series each has its own colour, of states and single values the one that judges them.
+        "color": {"mode": if of.kind == Kind::Timeseries { "palette-classic" } else { "thresholds" }},
     });
     if let Some(none) = &of.none {
         defaults["noValue"] = json!(none);
@@ -131,7 +133,6 @@ fn defaults(of: &Panel) -> Value {
             if let Some(max) = of.max {
                 defaults["max"] = json!(max);
             }
-            defaults["color"] = json!({"mode": "palette-classic"});
             let line = if of.judged.bounds.is_empty() {
                 "off"
             } else {
@@ -141,7 +142,7 @@ fn defaults(of: &Panel) -> Value {
                 "drawStyle": "line",
                 "lineWidth": 1,
                 "fillOpacity": 5,
-                "showPoints": "never",
+                "showPoints": "auto",
                 "spanNulls": false,
                 "thresholdsStyle": {"mode": line},
             });

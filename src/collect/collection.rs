@@ -83,7 +83,7 @@ impl Collection {
         }
         let hosts = COLLECTORS
             .iter()
-            .filter(|spec| spec.scope == Scope::Own || (spec.scope == Scope::Host && settings.host));
+            .filter(|spec| matches!(spec.scope, Scope::Own | Scope::Host));
         let mut collection = Self {
             cluster: cluster.into(),
             network,

@@ -3,11 +3,13 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use tokio::sync::{Mutex as Turn, OwnedMutexGuard, Semaphore};
 use tokio::time::timeout;
 use url::Url;
 
-use super::{Failure, Member, Subject};
+use super::{Collector, Failure, Member, Reading, Subject};
 use crate::client::proc::{LocalEtcd, local_etcds};
 use crate::model::{CollectError, Labels, Reason, Timestamp, hex_id};
 
@@ -73,6 +75,21 @@ fn hangs(message: String) -> Failure {
               state D; reading begins again once they answer"
             .into(),
     })
+}
+
+/// Takes the place of every collector of this host where it is not to be searched: what is not asked for does not apply, and
+/// rules about it are not blind.
+pub(super) struct NotSearched;
+
+impl Collector for NotSearched {
+    fn collect<'a>(&'a mut self, _: &'a Subject) -> BoxFuture<'a, Result<Reading, Failure>> {
+        async {
+            Err(Failure::NotApplicable(
+                "this host is not searched for members: the configuration says `host: false`".into(),
+            ))
+        }
+        .boxed()
+    }
 }
 
 /// Finds the processes on this host that belong to the cluster.

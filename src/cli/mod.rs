@@ -180,6 +180,12 @@ enum RulesCommand {
         after_help = "Exit status: 0 explained, 1 no such alert, or nothing to look at; similar names are listed."
     )]
     Explain(Box<Explain>),
+    /// Print the inhibit rules for Alertmanager that follow from what the rules in force explain: while a cause fires, nobody
+    /// is told of its symptoms, unless they are more severe.
+    Inhibit {
+        #[command(flatten)]
+        file: FileFlag,
+    },
     /// List the alerts of the rules in force.
     List {
         /// How the list is written.

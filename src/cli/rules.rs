@@ -1,4 +1,4 @@
-//! `rules check`, `rules list`, and `rules test --bundle`.
+//! `rules check`, `rules list`, `rules inhibit`, and `rules test --bundle`.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use super::{ListFormat, bundle, terminal};
 use crate::config::{self, Found, Loader};
 use crate::rules::convention::{check_convention, imagined};
 use crate::rules::rehearsal::check_templates;
-use crate::rules::{self, AlertingRule, Group, RuleSet, builtin};
+use crate::rules::{self, AlertingRule, Group, RuleSet, builtin, inhibit};
 use crate::{app, client};
 
 pub(super) fn check(files: &[PathBuf]) -> anyhow::Result<u8> {
@@ -85,7 +85,8 @@ fn judged(files: Vec<(String, Loaded)>) -> (String, bool) {
 /// Stands for the endpoints of a command that asks no cluster.
 const NOWHERE: &str = "127.0.0.1:2379";
 
-pub(super) async fn list(output: ListFormat, config_file: Option<PathBuf>) -> anyhow::Result<u8> {
+/// The rules that a configuration puts in force.
+async fn in_force(config_file: Option<PathBuf>) -> anyhow::Result<Arc<RuleSet>> {
     let flags = config::Flags {
         config_file,
         given: Vec::new(),
@@ -104,7 +105,17 @@ pub(super) async fn list(output: ListFormat, config_file: Option<PathBuf>) -> an
     let config = Loader::new(flags, variables().collect(), Arc::new(nowhere))
         .load()
         .await?;
-    let set = app::load_rules(&config)?.set;
+    Ok(app::load_rules(&config)?.set)
+}
+
+pub(super) async fn inhibit(config_file: Option<PathBuf>) -> anyhow::Result<u8> {
+    let rules = in_force(config_file).await?;
+    terminal::print(&inhibit::yaml(&inhibit::inhibitions(&rules)))?;
+    Ok(0)
+}
+
+pub(super) async fn list(output: ListFormat, config_file: Option<PathBuf>) -> anyhow::Result<u8> {
+    let set = in_force(config_file).await?;
     let alerts: Vec<&AlertingRule> = set.alerting().map(|(_, _, rule)| rule).collect();
     let text = match output {
         ListFormat::Text => table(&alerts),

@@ -36,6 +36,7 @@ pub async fn run(cli: Cli) -> ExitCode {
             FAILED,
         ),
         Command::Rules(RulesCommand::Explain(options)) => (explain(*options).await, FAILED),
+        Command::Rules(RulesCommand::Inhibit { file }) => (rules::inhibit(file.config_file).await, FAILED),
         Command::Rules(RulesCommand::List { output, file }) => {
             (rules::list(output, file.config_file).await, FAILED)
         }

@@ -5,6 +5,7 @@ pub mod builtin;
 pub mod convention;
 mod evaluator;
 mod file;
+pub mod inhibit;
 mod record;
 pub mod rehearsal;
 mod state;

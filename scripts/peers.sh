@@ -25,7 +25,7 @@ describe() { # NAME
     etcd-3.5) want=3.5. suites='forky trixie' packages='etcd-server etcd-client' programs='etcd etcdctl' ;;
     prometheus-2) want=2. suites='bookworm' packages=prometheus programs='prometheus promtool' ;;
     prometheus-3) want=3. suites='forky' packages='prometheus promtool' programs='prometheus promtool' ;;
-    alertmanager) want='' suites='bookworm' packages=prometheus-alertmanager programs='prometheus-alertmanager amtool' ;;
+    alertmanager) want='' suites='bookworm' packages=prometheus-alertmanager programs='alertmanager prometheus-alertmanager amtool' ;;
     strace) want='' suites='bookworm' packages='strace libunwind8' programs=strace ;;
     chromium) want='' suites='' packages=chromium programs=chromium ;;
     kustomize) want=5. suites='trixie forky' packages=kustomize programs=kustomize ;;
@@ -101,20 +101,40 @@ version_in() { # SUITE PACKAGE
 
 # Puts FOLDER/PROGRAM before the unpacked tree in FOLDER/root.
 launch() { # NAME PROGRAM FOLDER
-  if [ "$1" = docker-compose ]; then
-    ln -s root/usr/libexec/docker/cli-plugins/docker-compose "$3/$2"
-    return
-  fi
-  if [ "$1" != strace ]; then
-    ln -s "root/usr/bin/$2" "$3/$2"
-    return
-  fi
-  # The only one that needs a library which a machine may lack: it came with it.
-  cat >"$3/$2" <<'END'
+  case $2 in
+    # Needs a library which a machine may lack: it came with it.
+    strace)
+      cat >"$3/$2" <<'END'
 #!/bin/sh
 root=$(dirname "$(readlink -f "$0")")/root
 LD_LIBRARY_PATH=$(echo "$root"/usr/lib/*-linux-*/) exec "$root/usr/bin/strace" "$@"
 END
+      ;;
+    # Debian's reads its templates from one place of the machine. It sees its own files there, and nobody else does; where
+    # nothing may be mounted, root makes a link.
+    alertmanager)
+      cat >"$3/$2" <<'END'
+#!/bin/sh
+root=$(dirname "$(readlink -f "$0")")/root
+program=$root/usr/bin/prometheus-alertmanager templates=/usr/share/prometheus/alertmanager
+[ -e "$templates/default.tmpl" ] && exec "$program" "$@"
+for how in -m -rm; do
+  unshare "$how" mount --bind "$root/usr/share" /usr/share 2>/dev/null || continue
+  # shellcheck disable=SC2016 # the inner shell expands them
+  exec unshare "$how" sh -c 'mount --bind "$0/usr/share" /usr/share && exec "$0/usr/bin/prometheus-alertmanager" "$@"' "$root" "$@"
+done
+mkdir -p "${templates%/*}" && ln -sfn "$root$templates" "$templates" && exec "$program" "$@"
+END
+      ;;
+    docker-compose)
+      ln -s root/usr/libexec/docker/cli-plugins/docker-compose "$3/$2"
+      return
+      ;;
+    *)
+      ln -s "root/usr/bin/$2" "$3/$2"
+      return
+      ;;
+  esac
   chmod +x "$3/$2"
 }
 

@@ -19,6 +19,7 @@ use crate::cycle::{self, Cycle};
 use crate::diagnosis::Diagnosis;
 use crate::http;
 use crate::model::Labels;
+use crate::notify::Notifier;
 use crate::render::ToolInfo;
 use crate::rules::convention::check_convention;
 use crate::rules::{self, RuleSet, builtin};
@@ -65,6 +66,8 @@ struct Watched {
     window: SharedStore,
     rules: watch::Sender<Arc<RuleSet>>,
     task: JoinHandle<()>,
+    /// Sends the alerts of its snapshots.
+    notifying: JoinHandle<()>,
 }
 
 /// A cluster that is going to be watched.
@@ -78,6 +81,7 @@ enum Prepared {
 impl Drop for Watched {
     fn drop(&mut self) {
         self.task.abort();
+        self.notifying.abort();
     }
 }
 
@@ -116,7 +120,8 @@ impl App {
         self.protection.summary()
     }
 
-    /// Watches the clusters and serves until `shutdown` ends, then lets requests under way finish. Each value from
+    /// Watches the clusters and serves until `shutdown` ends, then lets requests under way finish and sends the alerts that
+    /// still wait for an Alertmanager. Each value from
     /// `reload` reads the configuration anew, as `POST /-/reload` does; `level` follows what it then says.
     ///
     /// # Errors
@@ -134,7 +139,8 @@ impl App {
             protection,
             listener,
         } = self;
-        let watched = watch_all(&config, &rules, prepared, Vec::new());
+        let notifier = Notifier::start(config.alerting.clone());
+        let watched = watch_all(&config, &rules, &notifier, prepared, Vec::new());
         let (publish, published) = watch::channel(for_http(&config, &rules, &watched));
         let (ask, asked) = mpsc::channel(RELOAD_QUEUE);
         let state = http::State {
@@ -142,6 +148,10 @@ impl App {
             reload: ask,
             enable_reload_remotely: config.web.enable_remote_reload,
             protection: Arc::clone(&protection),
+            notifications: {
+                let instruments = notifier.instruments();
+                Arc::new(move || instruments.samples())
+            },
             clock: cycle::now,
         };
         let reloader = tokio::spawn(
@@ -149,6 +159,7 @@ impl App {
                 config,
                 watched,
                 protection: Arc::clone(&protection),
+                notifier: notifier.clone(),
                 publish,
                 level,
             }
@@ -156,6 +167,9 @@ impl App {
         );
         http::serve(listener, http::router(state), protection, shutdown).await;
         reloader.abort();
+        // The cycles end with it, so nothing more comes into the queues.
+        let _ = reloader.await;
+        notifier.drain().await;
         Ok(())
     }
 }
@@ -165,6 +179,7 @@ struct Reloader {
     config: Config,
     watched: Vec<Watched>,
     protection: Arc<http::Protection>,
+    notifier: Notifier,
     publish: watch::Sender<Arc<http::Watched>>,
     level: LevelHandle,
 }
@@ -210,8 +225,9 @@ impl Reloader {
         if config.web.listen_address != self.config.web.listen_address {
             tracing::warn!("a new web.listen_address takes effect at the next start");
         }
+        self.notifier.reload(config.alerting.clone());
         let running = std::mem::take(&mut self.watched);
-        self.watched = watch_all(&config, &rules, prepared, running);
+        self.watched = watch_all(&config, &rules, &self.notifier, prepared, running);
         self.publish
             .send_replace(for_http(&config, &rules, &self.watched));
         self.level.set(config.log.level);
@@ -256,13 +272,16 @@ fn prepare_all(config: &Config, rules: &Rules, running: &[Watched]) -> anyhow::R
 fn watch_all(
     config: &Config,
     rules: &Rules,
+    notifier: &Notifier,
     prepared: Vec<Prepared>,
     mut running: Vec<Watched>,
 ) -> Vec<Watched> {
     let mut watched = Vec::new();
     for cluster in prepared {
         match cluster {
-            Prepared::New(settings, cycle) => watched.push(watch_one(config, settings, *cycle, rules)),
+            Prepared::New(settings, cycle) => {
+                watched.push(watch_one(config, settings, *cycle, rules, notifier));
+            }
             Prepared::Running(settings) => {
                 let at = running.iter().position(|watched| watched.settings == settings);
                 // It was found among these when it was prepared.
@@ -276,11 +295,18 @@ fn watch_all(
     watched
 }
 
-fn watch_one(config: &Config, settings: cycle::Settings, cycle: Cycle, rules: &Rules) -> Watched {
+fn watch_one(
+    config: &Config,
+    settings: cycle::Settings,
+    cycle: Cycle,
+    rules: &Rules,
+    notifier: &Notifier,
+) -> Watched {
     let (rules, new_rules) = watch::channel(rules.set.clone());
     let (publish, snapshots) = watch::channel(None);
     let window = cycle.window();
     let task = tokio::spawn(cycle.run(new_rules, publish));
+    let notifying = tokio::spawn(notifier.clone().follow(config.interval, snapshots.clone()));
     Watched {
         settings,
         interval: config.interval,
@@ -288,6 +314,7 @@ fn watch_one(config: &Config, settings: cycle::Settings, cycle: Cycle, rules: &R
         window,
         rules,
         task,
+        notifying,
     }
 }
 
@@ -298,6 +325,7 @@ fn settings(config: &Config, cluster: &config::Cluster) -> cycle::Settings {
         collect: config.collect_settings(cluster),
         store: config.store.clone(),
         external_labels: Labels::new(config.rules.external_labels.clone()),
+        external_url: config.web.reached_at(),
         state_dir: config.rules.state_dir.clone(),
     }
 }

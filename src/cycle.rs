@@ -112,6 +112,8 @@ pub struct Settings {
     pub store: store::Settings,
     /// `$externalLabels` in templates of rules.
     pub external_labels: Labels,
+    /// `$externalURL` in templates of rules.
+    pub external_url: String,
     /// The folder with the files in which alerts outlive a restart.
     pub state_dir: Option<PathBuf>,
 }
@@ -159,6 +161,7 @@ impl Cycle {
                     patience: patience.clone(),
                     together: self::patience(interval / RULES_SHARE),
                     external_labels: settings.external_labels,
+                    external_url: settings.external_url,
                     ..Environment::default()
                 },
             ),

@@ -17,6 +17,7 @@ pub mod diagnosis;
 pub mod snapshot;
 
 pub mod bundle;
+pub mod notify;
 
 pub mod config;
 pub mod http;

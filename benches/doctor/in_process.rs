@@ -166,6 +166,7 @@ async fn pages(endpoints: &[String], rules: Arc<RuleSet>) {
         collect: collect::Settings::default(),
         store: window(),
         external_labels: Labels::empty(),
+        external_url: String::new(),
         state_dir: None,
     };
     let mut cycle = Cycle::new(settings, rules, STEP).expect("the settings are well formed");
@@ -186,6 +187,7 @@ async fn pages(endpoints: &[String], rules: Arc<RuleSet>) {
         reload: mpsc::channel(1).0,
         enable_reload_remotely: false,
         protection: Arc::new(http::Protection::none()),
+        notifications: Arc::new(Vec::new),
         clock: cycle::now,
     });
     for (form, encoding) in [("plain", "identity"), ("gzip", "gzip")] {

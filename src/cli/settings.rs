@@ -1,7 +1,7 @@
 //! The configuration of a command: where it comes from, and `config check`, `config show` and `config init`.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::bail;
@@ -9,6 +9,7 @@ use futures::FutureExt;
 
 use super::run::complain;
 use super::{ServerFlags, SettingsFlags, terminal};
+use crate::client::alertmanager::{self, Credentials};
 use crate::client::{Connection, Secret, TlsSettings, discover};
 use crate::config::{self, Config, Found, Loader, Wanted};
 use crate::{app, render, telemetry};
@@ -18,7 +19,8 @@ const PASSWORD: &str = "ETCDCTL_PASSWORD";
 
 pub(super) async fn check(flags: config::Flags) -> anyhow::Result<u8> {
     let config = load(flags).await?;
-    let wrong: Vec<String> = config.clusters.iter().flat_map(unusable_files).collect();
+    let mut wrong: Vec<String> = config.clusters.iter().flat_map(unusable_files).collect();
+    wrong.extend(unusable_files_of_alertmanagers(&config));
     if !wrong.is_empty() {
         anyhow::bail!(wrong.join("\n"));
     }
@@ -45,6 +47,9 @@ pub(super) async fn check(flags: config::Flags) -> anyhow::Result<u8> {
     if let Some(file) = &config.web.config_file {
         let _ = writeln!(report, "{}: {}", file.display(), protection.summary());
     }
+    for target in targets(&config) {
+        let _ = writeln!(report, "Alertmanager: {}", render::printable(&target.url.base()));
+    }
     let endpoints: usize = config
         .clusters
         .iter()
@@ -65,14 +70,8 @@ pub(super) async fn check(flags: config::Flags) -> anyhow::Result<u8> {
 /// be mended while it runs.
 fn unusable_files(cluster: &config::Cluster) -> Vec<String> {
     let connection = &cluster.connection;
-    let password = connection.password_file.as_deref().and_then(|path| {
-        let words = match std::fs::read_to_string(path) {
-            Ok(text) if text.trim_end_matches(['\r', '\n']).is_empty() => "is empty".to_owned(),
-            Ok(_) => return None,
-            Err(error) => format!("could not be read: {error}"),
-        };
-        Some(format!("the password file {} {words}", path.display()))
-    });
+    let password = connection.password_file.as_deref();
+    let password = password.and_then(|path| unusable_secret("password", path));
     let wrong = discover::usable(&connection.tls)
         .err()
         .into_iter()
@@ -80,6 +79,36 @@ fn unusable_files(cluster: &config::Cluster) -> Vec<String> {
     wrong
         .map(|words| format!("cluster {}: {words}", cluster.name))
         .collect()
+}
+
+/// The same of Alertmanagers. Those of a group share their files.
+fn unusable_files_of_alertmanagers(config: &Config) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for target in targets(config) {
+        let secret = match &target.credentials {
+            Credentials::None => None,
+            Credentials::Basic { password_file, .. } => unusable_secret("password", password_file),
+            Credentials::Bearer { token_file } => unusable_secret("bearer token", token_file),
+        };
+        let tls = discover::usable(&target.tls).err();
+        let words = tls.into_iter().chain(secret);
+        wrong.extend(words.map(|words| format!("Alertmanager {}: {words}", target.url.base())));
+    }
+    wrong
+}
+
+fn targets(config: &Config) -> impl Iterator<Item = &alertmanager::Settings> {
+    let groups = config.alerting.alertmanagers.iter();
+    groups.flat_map(|group| &group.targets)
+}
+
+fn unusable_secret(what: &str, path: &Path) -> Option<String> {
+    let words = match std::fs::read_to_string(path) {
+        Ok(text) if text.trim_end_matches(['\r', '\n']).is_empty() => "is empty".to_owned(),
+        Ok(_) => return None,
+        Err(error) => format!("could not be read: {error}"),
+    };
+    Some(format!("the {what} file {} {words}", path.display()))
 }
 
 pub(super) async fn init(flags: config::Flags) -> anyhow::Result<u8> {

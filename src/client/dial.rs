@@ -280,15 +280,15 @@ impl Dialer {
     fn hung_up(&self) -> CollectError {
         let (why, fix) = match (self.endpoint.tls, self.tls.settings().has_client_certificate()) {
             (false, _) => (
-                "it closed the connection without an answer, as an etcd that serves TLS does",
+                "it closed the connection without an answer, as a server that serves TLS does",
                 "write the endpoint with https:// and give the CA, if the member serves TLS",
             ),
             (true, false) => (
-                "it closed the connection right after the TLS handshake, as an etcd that wants a client certificate does",
+                "it closed the connection right after the TLS handshake, as a server that wants a client certificate does",
                 "give a client certificate and its key (cert_file and key_file)",
             ),
             (true, true) => (
-                "it closed the connection right after the TLS handshake, as an etcd that does not accept the client \
+                "it closed the connection right after the TLS handshake, as a server that does not accept the client \
                  certificate does",
                 "check that the client certificate is signed by the CA that etcd trusts, has not expired and allows \
                  client authentication",

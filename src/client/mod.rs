@@ -1,5 +1,6 @@
 //! The outside world, one file a wire: etcd's gRPC, HTTP pages, and beneath both the dialling and TLS.
 
+pub mod alertmanager;
 mod certificate;
 mod dial;
 pub mod discover;
@@ -17,7 +18,7 @@ mod tls;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -118,18 +119,27 @@ impl Login {
     fn password(&self) -> Result<Secret, CollectError> {
         match &self.source {
             PasswordSource::Text(secret) => Ok(secret.clone()),
-            PasswordSource::File(path) => match std::fs::read_to_string(path) {
-                Ok(text) => {
-                    let text = text.strip_suffix('\n').unwrap_or(&text);
-                    Ok(Secret::new(text.strip_suffix('\r').unwrap_or(text)))
-                }
-                Err(error) => Err(CollectError {
-                    reason: Reason::PermissionDenied,
-                    message: format!("cannot read the password file {}: {error}", path.display()),
-                    fix: "make the file readable to etcd-doctor, or correct password_file".into(),
-                }),
-            },
+            PasswordSource::File(path) => read_secret(path, "password_file"),
         }
+    }
+}
+
+/// The secret in a file, without one line break at its end. `key` is the setting that names the file.
+fn read_secret(path: &Path, key: &str) -> Result<Secret, CollectError> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => {
+            let text = text.strip_suffix('\n').unwrap_or(&text);
+            Ok(Secret::new(text.strip_suffix('\r').unwrap_or(text)))
+        }
+        Err(error) => Err(CollectError {
+            reason: Reason::PermissionDenied,
+            message: format!(
+                "cannot read the {} {}: {error}",
+                key.replace('_', " "),
+                path.display()
+            ),
+            fix: format!("make the file readable to etcd-doctor, or correct {key}"),
+        }),
     }
 }
 

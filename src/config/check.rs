@@ -1,5 +1,7 @@
 //! From the raw shape to a checked configuration, or everything that is wrong with it.
 
+mod alerting;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,6 +13,7 @@ use super::{Cluster, Config, Error, Note, Paths, Problem, Rules, Sources, Web, d
 use crate::client::logs::{Place, Which};
 use crate::client::{Connection, Endpoint, TlsSettings};
 use crate::collect::MAX_BACKUP_FOLDERS;
+use crate::model::Labels;
 use crate::store;
 use crate::telemetry;
 
@@ -42,6 +45,8 @@ pub(super) fn check(
     let clusters = check.clusters(root.clusters.as_deref().unwrap_or_default());
     let rules = check.rules(&root.rules);
     let web = check.web(&root.web);
+    let external_labels = Labels::new(rules.external_labels.clone());
+    let alerting = check.alerting(&root.alerting, external_labels, web.reached_at());
     let store = check.store(root, &web);
     let paths = Paths {
         proc: check.path(&["paths", "proc"], &root.paths.proc.0),
@@ -57,6 +62,7 @@ pub(super) fn check(
         timeout,
         clusters,
         rules,
+        alerting,
         web,
         store,
         log: telemetry::Settings {
@@ -201,7 +207,7 @@ impl Check<'_> {
                 format!("{name:?} is no name: expected 1 to {MAX_NAME} letters, digits and . _ - : / @");
             self.problem(&at("name"), what);
         }
-        let tls = self.tls(index, "tls", raw.tls.as_ref());
+        let tls = self.tls(&at("tls"), raw.tls.as_ref());
         let connection = Connection {
             endpoints: self.endpoints(index, raw, tls != TlsSettings::default()),
             tls,
@@ -312,7 +318,7 @@ impl Check<'_> {
 
     /// What the members' peer ports are asked with, where they are.
     fn peer_tls(&mut self, index: &str, raw: &raw::Cluster) -> Option<TlsSettings> {
-        let tls = self.tls(index, "peer_tls", raw.peer_tls.as_ref());
+        let tls = self.tls(&["clusters", index, "peer_tls"], raw.peer_tls.as_ref());
         let asked = raw.peer_ports.as_ref().is_some_and(|asked| asked.0);
         if !asked && raw.peer_tls.is_some() {
             self.problem(
@@ -335,11 +341,11 @@ impl Check<'_> {
         Some(interval)
     }
 
-    fn tls(&mut self, index: &str, section: &str, raw: Option<&raw::Tls>) -> TlsSettings {
+    fn tls(&mut self, section: &[&str], raw: Option<&raw::Tls>) -> TlsSettings {
         let Some(raw) = raw else {
             return TlsSettings::default();
         };
-        let at = |key| ["clusters", index, section, key];
+        let at = |key| [section, &[key]].concat();
         let tls = TlsSettings {
             ca_file: self.file(&at("ca_file"), raw.ca_file.as_ref()),
             cert_file: self.file(&at("cert_file"), raw.cert_file.as_ref()),
@@ -539,7 +545,21 @@ impl Check<'_> {
                 format!("expected host:port or :port, such as :9379 or 127.0.0.1:9379, found {address:?}");
             self.problem(&["web", "listen_address"], what);
         }
+        let external_url = raw.external_url.as_ref().map(|url| url.0.trim_end_matches('/'));
+        let is_url = |text: &str| {
+            url::Url::parse(text).is_ok_and(|url| {
+                matches!(url.scheme(), "http" | "https")
+                    && url.has_host()
+                    && url.query().is_none()
+                    && url.fragment().is_none()
+            })
+        };
+        if let Some(text) = external_url.filter(|text| !is_url(text)) {
+            let what = format!("expected a URL such as https://etcd-doctor.example.org, found {text:?}");
+            self.problem(&["web", "external_url"], what);
+        }
         Web {
+            external_url: external_url.map(str::to_owned),
             listen_address: address.clone(),
             enable_remote_reload: raw.enable_remote_reload.0,
             config_file: raw

@@ -261,6 +261,9 @@ fn defaults() -> Layer {
         (&["timeout"], "2s"),
         (&["window"], "1h"),
         (&["rules", "builtin"], "true"),
+        // What Prometheus resends after.
+        (&["alerting", "resend_delay"], "1m"),
+        (&["alerting", "watchdog"], "false"),
         // Assigned to an etcd exporter in Prometheus' list of ports.
         (&["web", "listen_address"], ":9379"),
         (&["web", "enable_remote_reload"], "false"),

@@ -17,9 +17,10 @@ mod show;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::client::alertmanager::Credentials;
 use crate::collect;
 use crate::telemetry;
 
@@ -39,6 +40,8 @@ pub struct Config {
     pub clusters: Vec<Cluster>,
     /// Which rules are evaluated.
     pub rules: Rules,
+    /// Where alerts go.
+    pub alerting: crate::notify::Settings,
     /// The HTTP server.
     pub web: Web,
     /// Bounds of the window.
@@ -93,6 +96,8 @@ pub struct Rules {
 /// The HTTP server.
 #[derive(Clone, Debug)]
 pub struct Web {
+    /// Where readers of links reach this server, without a slash at the end; worked out when `None`.
+    pub external_url: Option<String>,
     /// `host:port`; an empty host means all interfaces.
     pub listen_address: String,
     /// Whether `POST /-/reload` is allowed from elsewhere than this host.
@@ -192,9 +197,7 @@ impl Config {
                     .iter()
                     .map(|secret| secret.reveal().to_owned()),
             );
-            let file = connection.password_file.as_deref();
-            let text = file.and_then(|file| std::fs::read_to_string(file).ok());
-            secrets.extend(text.map(|text| text.trim_end_matches(['\r', '\n']).to_owned()));
+            secrets.extend(connection.password_file.as_deref().and_then(secret_in));
             for url in connection.metrics_urls.values() {
                 let Some((_, query)) = url.split_once('?') else {
                     continue;
@@ -204,6 +207,16 @@ impl Config {
                 secrets.push(query.to_owned());
             }
         }
+        let targets = self
+            .alerting
+            .alertmanagers
+            .iter()
+            .flat_map(|group| &group.targets);
+        secrets.extend(targets.filter_map(|target| match &target.credentials {
+            Credentials::None => None,
+            Credentials::Basic { password_file, .. } => secret_in(password_file),
+            Credentials::Bearer { token_file } => secret_in(token_file),
+        }));
         secrets
     }
 
@@ -218,6 +231,12 @@ impl Config {
     }
 }
 
+/// What stands in a file of one line.
+fn secret_in(file: &Path) -> Option<String> {
+    let text = std::fs::read_to_string(file).ok()?;
+    Some(text.trim_end_matches(['\r', '\n']).to_owned())
+}
+
 impl Sources {
     /// Whether anything but the defaults set a key.
     pub fn sets(&self, path: &[&str]) -> bool {
@@ -227,6 +246,24 @@ impl Sources {
 }
 
 impl Web {
+    /// Where readers of links reach this server, without a slash at the end.
+    pub fn reached_at(&self) -> String {
+        if let Some(url) = &self.external_url {
+            return url.clone();
+        }
+        let address = match self.listen_address.rsplit_once(':') {
+            Some(("0.0.0.0" | "[::]", port)) => {
+                let every = Self {
+                    listen_address: format!(":{port}"),
+                    ..self.clone()
+                };
+                every.instance()
+            }
+            _ => self.instance(),
+        };
+        format!("http://{address}")
+    }
+
     /// What the label `instance` of etcd-doctor's own series is: the address with this host's name for all interfaces.
     fn instance(&self) -> String {
         match self.listen_address.strip_prefix(':') {

@@ -23,6 +23,7 @@ pub(super) struct Root {
     pub window: Leaf<Duration>,
     pub clusters: Option<Vec<Cluster>>,
     pub rules: Rules,
+    pub alerting: Alerting,
     pub web: Web,
     pub store: Store,
     pub log: Log,
@@ -69,7 +70,41 @@ pub(super) struct Rules {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+pub(super) struct Alerting {
+    pub resend_delay: Leaf<Duration>,
+    pub watchdog: Leaf<bool>,
+    pub alert_relabel_configs: Option<Vec<Relabel>>,
+    pub alertmanagers: Option<Vec<Alertmanagers>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Alertmanagers {
+    pub urls: Option<List<String>>,
+    pub tls: Option<Tls>,
+    pub username: Option<Leaf<String>>,
+    pub password_file: Option<Leaf<PathBuf>>,
+    pub bearer_token_file: Option<Leaf<PathBuf>>,
+    pub timeout: Option<Leaf<Duration>>,
+    pub alert_relabel_configs: Option<Vec<Relabel>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Relabel {
+    pub source_labels: Option<List<String>>,
+    pub separator: Option<Leaf<String>>,
+    pub regex: Option<Leaf<String>>,
+    pub modulus: Option<Leaf<String>>,
+    pub target_label: Option<Leaf<String>>,
+    pub replacement: Option<Leaf<String>>,
+    pub action: Option<Leaf<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Web {
+    pub external_url: Option<Leaf<String>>,
     pub listen_address: Leaf<String>,
     pub enable_remote_reload: Leaf<bool>,
     pub config_file: Option<Leaf<PathBuf>>,

@@ -1,5 +1,7 @@
 //! The effective configuration as a YAML file, with the place of each value beside it.
 
+mod alerting;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -34,9 +36,9 @@ pub(super) fn yaml(config: &Config) -> String {
     page.value("timeout", &duration::format(config.timeout));
     page.value("window", &duration::format(config.store.window));
     page.text += "clusters:\n";
+    page.path.push("clusters".into());
     for (index, cluster) in config.clusters.iter().enumerate() {
-        page.path = vec!["clusters".into(), index.to_string()];
-        page.cluster(cluster);
+        page.item(index, |page| page.cluster(cluster));
     }
     page.path.clear();
     page.section("rules", |page| {
@@ -52,7 +54,11 @@ pub(super) fn yaml(config: &Config) -> String {
         page.map("external_labels", &config.rules.external_labels);
         page.path_value("state_dir", config.rules.state_dir.as_deref());
     });
+    alerting::section(&mut page, &config.alerting);
     page.section("web", |page| {
+        if let Some(url) = &config.web.external_url {
+            page.value("external_url", &quoted(url));
+        }
         page.value("listen_address", &quoted(&config.web.listen_address));
         page.value(
             "enable_remote_reload",
@@ -152,12 +158,18 @@ impl Page<'_> {
         });
     }
 
+    /// One of a list's items. The dash takes the place of its first key's last two columns of indent.
+    fn item(&mut self, index: usize, body: impl FnOnce(&mut Self)) {
+        self.path.push(index.to_string());
+        let (start, dash) = (self.text.len(), self.indent().len() - 2);
+        body(self);
+        self.path.pop();
+        self.text.replace_range(start + dash..start + dash + 2, "- ");
+    }
+
     fn cluster(&mut self, cluster: &Cluster) {
         let connection = &cluster.connection;
-        let start = self.text.len();
         self.line("name", &quoted(&cluster.name));
-        // The dash of the list takes the place of the first key's last two columns of indent.
-        self.text.replace_range(start + 2..start + 4, "- ");
         self.list("endpoints", connection.endpoints.iter().cloned());
         self.tls("tls", &connection.tls);
         if let Some(name) = &connection.username {

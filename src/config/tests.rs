@@ -1,5 +1,7 @@
 //! The whole of loading, as the user meets it: which source wins, and what each mistake is answered with.
 
+mod alerting;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -206,7 +208,7 @@ fn mistakes_in_a_file_are_named_with_line_and_key() {
     for (yaml, says) in [
         (
             "intervall: 5s\n",
-            "f.yaml:1:1: intervall: unknown key; known here: interval, timeout, window, clusters, rules, web, store, log, paths",
+            "f.yaml:1:1: intervall: unknown key; known here: interval, timeout, window, clusters, rules, alerting, web, store, log, paths",
         ),
         (
             &with("interval: 5\n"),

@@ -122,6 +122,7 @@ impl Api {
                 reload: mpsc::channel(1).0,
                 enable_reload_remotely: false,
                 protection: Arc::new(Protection::none()),
+                notifications: Arc::new(Vec::new),
                 clock: || NOW,
             },
             peer: Some(([127, 0, 0, 1], 1).into()),

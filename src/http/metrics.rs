@@ -33,7 +33,9 @@ pub(super) static SNAPSHOT_AGE: Desc = Desc::gauge(
 
 pub(super) async fn metrics(State(app): State<App>, headers: HeaderMap) -> Response {
     let format = Format::ALL[negotiate::choose(&headers, &Format::OFFERS)];
-    let body = app.exposition.render(format, &app.state.look());
+    let body = app
+        .exposition
+        .render(format, &app.state.look(), (app.state.notifications)());
     let headers = [(CONTENT_TYPE, format.content_type()), (VARY, "accept")];
     (headers, body).into_response()
 }
@@ -67,13 +69,14 @@ impl Page {
         }
     }
 
-    fn render(&self, format: Format, clusters: &[Seen]) -> String {
+    fn render(&self, format: Format, clusters: &[Seen], notifications: Vec<Sample>) -> String {
         let observed = self.observed(clusters);
         let server = self
             .process
             .samples()
             .into_iter()
-            .chain(self.protection.samples());
+            .chain(self.protection.samples())
+            .chain(notifications);
         let mut own = Samples::new(moment(clusters).chain(server))
             .without(&observed.samples)
             .render();

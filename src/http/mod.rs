@@ -57,7 +57,7 @@ use axum::routing::{get, post};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::bundle::Secrets;
-use crate::model::{Desc, Timestamp};
+use crate::model::{Desc, Sample, Timestamp};
 use crate::snapshot::Snapshot;
 use crate::store::{SharedStore, View};
 
@@ -121,6 +121,8 @@ pub struct State {
     pub enable_reload_remotely: bool,
     /// Who may ask, and how.
     pub protection: Arc<Protection>,
+    /// Series for `/metrics` about what was sent elsewhere.
+    pub notifications: Arc<dyn Fn() -> Vec<Sample> + Send + Sync>,
     /// The time, for the age of what is shown.
     pub clock: fn() -> Timestamp,
 }

@@ -46,7 +46,7 @@ pub use matcher::{MatchOp, Matcher};
 pub use number::{format_bound, format_exponential, format_general};
 pub use parse::{MAX_PATTERNS, made_up_series, series_labels};
 pub use patience::{Patience, Patient};
-pub use regex::{expand, unanchored};
+pub use regex::{anchored, expand, unanchored};
 pub use value::{Element, Point, Points, QueryValue, Series, window};
 
 use std::sync::Arc;

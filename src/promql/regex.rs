@@ -15,7 +15,7 @@ pub use replacement::expand;
 const MAX_COMPILED_BYTES: usize = 2 << 20;
 
 /// Compiles an expression so that it matches a whole value, and `.` matches a line break too, as in Prometheus 3.
-pub(super) fn anchored(written: &str) -> Result<Regex, ParseError> {
+pub fn anchored(written: &str) -> Result<Regex, ParseError> {
     let refuse = |why: String| ParseError(format!("cannot use the regular expression {written:?}: {why}"));
     let translated = re2::translated(written).map_err(refuse)?;
     build(&format!("^(?s:{translated})$")).map_err(refuse)

@@ -140,7 +140,7 @@ async fn tls_on_one_side_only_is_said() {
     for version in BOTH {
         let secure = one(version).tls().start().await;
         let plain = secure.endpoint(0).replace("https", "http");
-        assert_refused(&plain, TlsSettings::default(), "as an etcd that serves TLS does").await;
+        assert_refused(&plain, TlsSettings::default(), "as a server that serves TLS does").await;
 
         let plain = one(version).beside(&secure).start().await;
         let wrong = plain.endpoint(0).replace("http", "https");

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use etcd_doctor::collect::{COLLECTORS, DERIVATIONS, Scope};
 use etcd_doctor::model::{Desc, Kind};
 use etcd_doctor::rules::builtin;
-use etcd_doctor::{cycle, http, rules};
+use etcd_doctor::{cycle, http, notify, rules};
 
 const METRICS_HEAD: &str = "\
 # Metrics
@@ -141,6 +141,11 @@ const SECTIONS: &[(&str, &str)] = &[
         "server",
         "From the server of `/metrics` itself. They do not belong to any cluster.",
     ),
+    (
+        "notifications",
+        "From sending alerts to Alertmanager, where `alerting` names some. The names and their meaning are those of Prometheus' \
+         own notifier. They do not belong to any cluster; `alertmanager` is the URL that is posted to.",
+    ),
 ];
 
 #[test]
@@ -234,6 +239,7 @@ pub(crate) fn metrics() -> BTreeMap<&'static str, Vec<(&'static Desc, Vec<&'stat
     }
     sections.insert("verdict", with(&["cluster"], &mut cycle::DESCS.iter().copied()));
     sections.insert("server", with(&[], &mut http::descs()));
+    sections.insert("notifications", with(&[], &mut notify::DESCS.iter().copied()));
     sections
 }
 
@@ -243,6 +249,21 @@ const fn kind(kind: Kind) -> &'static str {
         Kind::Gauge => "gauge",
         Kind::Histogram => "histogram",
     }
+}
+
+#[test]
+fn the_shipped_alertmanager_configuration_mutes_what_the_rules_explain() {
+    const FILE: &str = "deploy/alertmanager/alertmanager.yaml";
+    const GENERATED_BELOW: &str = "so no page is lost to a warning.\n";
+    let text = std::fs::read_to_string(root().join(FILE)).unwrap();
+    let (head, _) = text
+        .split_once(GENERATED_BELOW)
+        .expect("the line above what is generated");
+    let files = builtin::FILES.iter();
+    let groups = files.flat_map(|(file, text)| rules::load(file, text).expect("the shipped rules"));
+    let rules = rules::RuleSet::new(groups.collect());
+    let section = rules::inhibit::yaml(&rules::inhibit::inhibitions(&rules));
+    must_be(FILE, &format!("{head}{GENERATED_BELOW}{section}"));
 }
 
 /// Compares a generated file with what is there, or writes it when `UPDATE_DOCS` is set.

@@ -79,6 +79,12 @@ mod replay;
 /// `/metrics` as scrapers see it.
 mod scrape;
 
+/// Alerts sent to a real Alertmanager, and who is paged.
+mod notify;
+
+/// The configuration for Alertmanager that is shipped.
+mod alertmanager;
+
 /// The promise "one rule file, two evaluators", kept against a real Prometheus.
 mod one_rule_file;
 

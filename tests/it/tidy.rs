@@ -49,6 +49,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("diagnosis", &["model", "promql", "rules"]),
     ("snapshot", &["model", "rules", "diagnosis"]),
     ("bundle", &["model", "promql", "rules", "diagnosis", "snapshot"]),
+    ("notify", &["model", "client", "promql", "rules", "snapshot"]),
     ("render", &["model", "diagnosis", "snapshot"]),
     (
         "http",

@@ -50,7 +50,7 @@ pub(in crate::client) fn tls_failure(
 
 fn plaintext(what: &str) -> (String, String) {
     (
-        format!("{what}, as an etcd that serves plain text does"),
+        format!("{what}, as a server that serves plain text does"),
         "write the endpoint with http://, if the member does not serve TLS".into(),
     )
 }

@@ -220,6 +220,7 @@ fn ours(scrapes: Vec<data::Scrape>) -> Router {
         reload: mpsc::channel(1).0,
         enable_reload_remotely: false,
         protection: std::sync::Arc::new(http::Protection::none()),
+        notifications: Arc::new(Vec::new),
         clock: || Timestamp::from_millis(data::END * 1000),
     })
 }

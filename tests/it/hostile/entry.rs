@@ -149,6 +149,7 @@ fn router() -> Router {
         reload: mpsc::channel(1).0,
         enable_reload_remotely: false,
         protection: std::sync::Arc::new(http::Protection::none()),
+        notifications: Arc::new(Vec::new),
         clock: || NOW,
     })
 }

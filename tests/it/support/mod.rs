@@ -5,6 +5,7 @@
 // A helper is written for the tests to come: one that no test uses today is no fault.
 #![allow(dead_code, unused_imports)]
 
+mod alertmanager;
 pub mod alerts;
 mod browser;
 mod cgroup;
@@ -28,6 +29,7 @@ mod selftest;
 
 use std::time::{Duration, Instant};
 
+pub use alertmanager::{Alertmanager, Webhook};
 pub use browser::Browser;
 pub use cgroup::Cgroup;
 pub use disk::{FullDisk, SlowDisk, SmallDisk};

@@ -345,13 +345,22 @@ fn note_latencies(batch: &mut Batch) {
     }
 }
 
-/// So much time, and not too little.
+/// So much time, and not too little, of which this thread has had as much to compute: where others keep the CPU busy, a rule
+/// that is quick is not given up.
 fn patience(share: Duration) -> Patience {
     let share = share.max(LEAST_RULE_TIME);
     Patience::new(move || {
-        let end = Instant::now() + share;
-        Box::new(move || Instant::now() >= end)
+        let (end, busy) = (Instant::now() + share, cpu_time() + share);
+        // The clock is cheap to look at, and the CPU time is not.
+        Box::new(move || Instant::now() >= end && cpu_time() >= busy)
     })
+}
+
+/// How long this thread has computed.
+fn cpu_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    let nanos = u32::try_from(time.tv_nsec).unwrap_or_default();
+    Duration::new(time.tv_sec.unsigned_abs(), nanos)
 }
 
 /// The clock. The only place where the time of a cycle is read.

@@ -103,7 +103,12 @@ async fn a_full_quota_pages_once_whatever_befalls_alertmanager_and_resolves_once
         .start()
         .await;
     // Two that watch one cluster, and of their Alertmanagers one is down all the time.
-    let config = telling(&etcd, &[NOBODY, &url]).to_string();
+    let mut config = telling(&etcd, &[NOBODY, &url]);
+    // Restarted, an Alertmanager before 0.30 looks at old alerts at once, which may be before it knows what inhibits them: then
+    // it pages again with a critical symptom beside the cause. That is its own race, and not what this is about.
+    config["alerting"]["alert_relabel_configs"] =
+        json!([{"source_labels": ["alertname"], "regex": "EtcdQuotaLowSpace", "action": "drop"}]);
+    let config = config.to_string();
     let mut doctors = [Doctor::start(&config).await, Doctor::start(&config).await];
 
     etcd.fill_quota().await;

@@ -11,8 +11,8 @@ use crate::rules::{Alert, AlertState};
 pub(super) struct Sent {
     /// Each alert as it was told last, by its labels.
     known: HashMap<Labels, Told>,
-    /// When all of them were told last.
-    all_at: Option<Timestamp>,
+    /// When they were told last.
+    at: Option<Timestamp>,
 }
 
 #[derive(PartialEq)]
@@ -22,12 +22,12 @@ struct Told {
 }
 
 impl Sent {
-    /// The alerts to be sent at `now`, each with what came along with it, and notes that they are. Pending ones never
-    /// are; one that began to fire or resolved is at once; and whenever `resend_delay` has passed, all that fire and all
-    /// whose end is kept.
+    /// The alerts to be sent at `now`, each with what came along with it, and notes that they are: whenever one began to fire
+    /// or resolved, and when `resend_delay` has passed, all that fire and all whose end is kept. Pending ones never are.
     ///
-    /// They are sent again all together, where Prometheus has a clock for each: an Alertmanager that was restarted looks at
-    /// once at what is older than its `group_wait`, and is to know a cause by the time that it sees a symptom.
+    /// They are sent all together, where Prometheus has a clock for each. An Alertmanager that was restarted knows nothing of
+    /// what fired before and looks at once at what is older than its `group_wait`: told of a symptom alone, it would page
+    /// for what it has already paged for by its cause.
     ///
     /// Alertmanager knows an alert by its labels. Of two rules that give the same ones, the one that fires counts.
     pub(super) fn due<'a, T: Copy>(
@@ -38,16 +38,13 @@ impl Sent {
     ) -> Vec<(&'a Alert, T)> {
         // A clock that was set back is no reason to be silent.
         let is_over = |at: Timestamp| now < at || now.since(at) >= resend_delay;
-        let all = self.all_at.is_none_or(is_over);
-        if all {
-            self.all_at = Some(now);
-        }
-        let mut due: Vec<(&Alert, T)> = alerts
+        let mut is_due = self.at.is_none_or(is_over);
+        let mut all: Vec<(&Alert, T)> = alerts
             .filter(|(alert, _)| alert.state != AlertState::Pending)
             .collect();
-        due.sort_by_key(|(alert, _)| alert.state != AlertState::Firing);
-        let mut known = HashMap::with_capacity(due.len());
-        due.retain(|(alert, _)| {
+        all.sort_by_key(|(alert, _)| alert.state != AlertState::Firing);
+        let mut known = HashMap::with_capacity(all.len());
+        all.retain(|(alert, _)| {
             if known.contains_key(&alert.labels) {
                 return false;
             }
@@ -55,12 +52,16 @@ impl Sent {
                 fired_at: alert.fired_at,
                 resolved_at: alert.resolved_at,
             };
-            let is_news = self.known.get(&alert.labels) != Some(&told);
+            is_due |= self.known.get(&alert.labels) != Some(&told);
             known.insert(alert.labels.clone(), told);
-            all || is_news
+            true
         });
         self.known = known;
-        due
+        if !is_due {
+            return Vec::new();
+        }
+        self.at = Some(now);
+        all
     }
 }
 
@@ -107,13 +108,13 @@ mod tests {
     }
 
     #[test]
-    fn what_began_at_different_times_is_sent_again_together() {
+    fn what_begins_later_is_sent_with_what_fires_beside_it() {
         let mut sent = Sent::default();
         let alerts = [alert("A", Some(10), None), alert("B", Some(30), None)];
         assert_eq!(due(&mut sent, &alerts[..1], 10), ["A"]);
-        assert_eq!(due(&mut sent, &alerts, 30), ["B"]);
-        assert_eq!(due(&mut sent, &alerts, 70), ["A", "B"]);
-        assert_eq!(due(&mut sent, &alerts, 90), [""; 0]);
+        assert_eq!(due(&mut sent, &alerts, 30), ["A", "B"]);
+        assert_eq!(due(&mut sent, &alerts, 70), [""; 0]);
+        assert_eq!(due(&mut sent, &alerts, 90), ["A", "B"]);
     }
 
     #[test]

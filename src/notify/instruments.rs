@@ -125,7 +125,7 @@ impl Instruments {
 }
 
 impl Instrument {
-    fn samples(&self) -> [Sample; 6] {
+    pub(super) fn samples(&self) -> [Sample; 6] {
         let labels = Labels::new([("alertmanager", Arc::clone(&self.alertmanager))]);
         let counts = self
             .counters

@@ -2,10 +2,11 @@
 //!
 //! | file | subject |
 //! |---|---|
-//! | `due` | which alerts of a cycle are sent now: new ones, those that resolved, and once a minute all |
+//! | `due` | when alerts are sent: as soon as one begins or resolves, and once a minute |
+//! | `waves` | which of them have to be known before which: causes before symptoms |
 //! | `relabel` | what is done to their labels on the way |
 //! | `message` | the JSON of one alert |
-//! | `queue` | the bounded queue before each Alertmanager |
+//! | `queue` | the bounded queue before each Alertmanager, which keeps waves apart |
 //! | `sender` | takes batches from a queue and posts them |
 //! | `instruments` | what is counted of it |
 //!
@@ -19,8 +20,8 @@ mod message;
 mod queue;
 pub mod relabel;
 mod sender;
+mod waves;
 
-use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -29,14 +30,13 @@ use tokio::sync::watch;
 
 use crate::client::alertmanager;
 use crate::model::{Labels, Timestamp};
-use crate::rules::convention::parse_explains;
-use crate::rules::{Alert, Rule, RuleSet};
+use crate::rules::Alert;
 use crate::snapshot::Snapshot;
 
 use self::due::Sent;
 pub use self::instruments::{DESCS, Instruments};
 use self::message::Origin;
-use self::queue::Queue;
+use self::queue::{Message, Queue};
 use self::relabel::Relabel;
 use self::sender::Sender;
 
@@ -203,15 +203,19 @@ impl Routes {
         if due.is_empty() || self.queues.iter().all(Vec::is_empty) {
             return;
         }
-        causes_first(&snapshot.rules, &mut due);
-        let mut waiting: Vec<Vec<Arc<str>>> = vec![Vec::new(); self.queues.len()];
+        let waves = waves::waves(
+            &snapshot.rules,
+            due.iter().filter_map(|(_, judged)| judged.rule).collect(),
+        );
+        let wave = |alert: &Alert| waves.get(alert.labels.get("alertname")).copied().unwrap_or(0);
+        due.sort_by_key(|(alert, _)| wave(alert));
+        let mut waiting: Vec<Vec<Message>> = vec![Vec::new(); self.queues.len()];
         for (alert, Judged { interval, .. }) in due {
             let valid_until = snapshot.time.plus(VALID_FOR * resend_delay.max(interval));
-            for (messages, text) in waiting
-                .iter_mut()
-                .zip(self.messages(snapshot, alert, valid_until))
-            {
-                messages.extend(text);
+            let texts = self.messages(snapshot, alert, valid_until);
+            for (messages, text) in waiting.iter_mut().zip(texts) {
+                let wave = wave(alert);
+                messages.extend(text.map(|text| Message { text, wave }));
             }
         }
         for (messages, queues) in waiting.into_iter().zip(&self.queues) {
@@ -238,23 +242,6 @@ impl Routes {
     }
 }
 
-/// Puts alerts behind those that explain them: Alertmanager takes one after the other, and mutes a symptom only if it
-/// knows the cause by then.
-fn causes_first(rules: &RuleSet, due: &mut [(&Alert, Judged)]) {
-    let causes: BTreeSet<(usize, usize)> = due.iter().filter_map(|(_, judged)| judged.rule).collect();
-    let mut explained: HashMap<String, usize> = HashMap::new();
-    for cause in causes {
-        let Some(Rule::Alerting(rule)) = rules.rule(cause) else {
-            continue;
-        };
-        // What cannot be read explains nothing; it was refused on loading.
-        for symptom in parse_explains(rule.annotation("explains")).unwrap_or_default() {
-            *explained.entry(symptom.alert).or_default() += 1;
-        }
-    }
-    due.sort_by_key(|(alert, _)| explained.get(alert.labels.get("alertname")).copied());
-}
-
 #[cfg(test)]
 mod tests;
 
@@ -263,7 +250,7 @@ mod fixtures {
     use super::*;
     use crate::diagnosis::{Coverage, Diagnosis, Status};
     use crate::model::ClusterFacts;
-    use crate::rules::RuleReport;
+    use crate::rules::{RuleReport, RuleSet};
 
     pub(super) const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
 

@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout};
 use super::instruments::{Counters, Instrument};
 use super::queue::{CAPACITY, Queue};
 use crate::client::alertmanager::{Alertmanager, Settings};
-use crate::model::CollectError;
+use crate::model::{CollectError, Reason};
 
 /// The most alerts in one request, as in Prometheus up to 3.3.
 pub(super) const BATCH: usize = 64;
@@ -79,16 +79,27 @@ impl Drop for Sender {
     }
 }
 
-/// A batch that fails is not tried again: what it told is told again with the next resend, and by then may be different.
+/// A batch that fails is not tried again, and of one that never arrived what was to follow is not sent either: both are told
+/// with the next resend, and by then may be different.
 async fn send(alertmanager: Alertmanager, name: String, queue: Arc<Queue>, counters: Arc<Counters>) {
     let mut trouble = None;
     while let Some(batch) = queue.take(BATCH).await {
-        let alerts = Bytes::from(format!("[{}]", batch.join(",")));
+        let texts: Vec<&str> = batch.iter().map(|message| &*message.text).collect();
+        let alerts = Bytes::from(format!("[{}]", texts.join(",")));
         let begun = Instant::now();
         let outcome = alertmanager.post(alerts).await;
         counters.note(batch.len(), begun.elapsed(), outcome.is_ok());
+        if outcome.as_ref().is_err_and(never_arrived) {
+            queue.drop_followers();
+        }
         log(&name, outcome, &mut trouble);
     }
+}
+
+/// Whether an Alertmanager, or what is before it, saw nothing of a request. One that was answered with an error may be so each
+/// time, and must not keep back others.
+fn never_arrived(error: &CollectError) -> bool {
+    matches!(error.reason, Reason::Unreachable | Reason::Timeout | Reason::Tls)
 }
 
 /// Says what is wrong once, and again when something else is.

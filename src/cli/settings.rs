@@ -264,7 +264,7 @@ mod tests {
             name: "prod".into(),
             connection: crate::client::Connection::default(),
             quota_bytes: None,
-            host: true,
+            host: Default::default(),
             backups: Vec::new(),
             logs: crate::client::logs::Which::Off,
             peer_tls: None,

@@ -44,7 +44,7 @@ pub struct Discovery {
 pub fn local(proc: &Path, root: &Path) -> Vec<Discovery> {
     let (mut servers, mut notes) = (Vec::new(), Vec::new());
     // A `/proc` that cannot be listed has no process for us; whoever reads processes from it says so.
-    for process in proc::local_etcds(proc).unwrap_or_default() {
+    for process in proc::local_etcds(proc, None).unwrap_or_default() {
         match (Server::from_process(&process), &process.unreadable) {
             (Some(server), _) => servers.push(server),
             (None, Some(error)) => notes.push(format!(

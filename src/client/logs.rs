@@ -124,6 +124,11 @@ pub fn of_process(process: &LocalEtcd, root: &Path) -> Result<Place, Nowhere> {
             .and_then(|path| process.on_host(&path));
         return found.map(Place::File).map_err(Nowhere::Failed);
     }
+    let cgroup = || process.text("cgroup").map_err(Nowhere::Failed);
+    if process.limited {
+        let unseen = || "where its output goes may not be looked up with `host: limited`, and it is in no container whose log is found";
+        return of_container(&cgroup()?, root).ok_or_else(|| Nowhere::Unkept(unseen().to_owned()));
+    }
     let descriptor = if outputs == ["stdout"] { 1 } else { 2 };
     let link = process.dir.join("fd").join(descriptor.to_string());
     let failed = |error| Nowhere::Failed(unreadable(&link, "follow", &error));
@@ -135,7 +140,7 @@ pub fn of_process(process: &LocalEtcd, root: &Path) -> Result<Place, Nowhere> {
     if kind.is_char_device() {
         return Err(Nowhere::Unkept(format!("it goes to {}", target.display())));
     }
-    let cgroup = process.text("cgroup").map_err(Nowhere::Failed)?;
+    let cgroup = cgroup()?;
     // journald gives its units a socket; what is at the other end of a pipe, only a container's id tells.
     let of_unit = || unit(&cgroup).filter(|_| kind.is_socket()).map(str::to_owned);
     of_container(&cgroup, root)
@@ -214,6 +219,8 @@ mod tests {
         let outputs = outputs.map(|outputs| ("log-outputs", outputs.to_owned()));
         LocalEtcd {
             pid: 7,
+            root: dir.join("root"),
+            limited: false,
             dir,
             settings: outputs.into_iter().collect(),
             origins: std::collections::BTreeMap::new(),
@@ -276,5 +283,18 @@ mod tests {
             place(&process(root, &pipe, None, unit)).starts_with("it goes to "),
             "a pipe of a unit is not the journal's"
         );
+
+        // Where descriptors may not be looked at, a container's id is enough, and nothing else is.
+        let limited = |process: LocalEtcd| LocalEtcd {
+            limited: true,
+            ..process
+        };
+        let of_container = process(root, Path::new("/nowhere"), None, &format!("0::/docker/{ID}\n"));
+        assert_eq!(
+            place(&limited(of_container)),
+            format!("var/log/containers/etcd-a_kube-system_etcd-{ID}.log")
+        );
+        let of_unit = limited(process(root, &file, None, unit));
+        assert!(place(&of_unit).contains("`host: limited`"));
     }
 }

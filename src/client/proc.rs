@@ -11,6 +11,19 @@ use crate::model::{CollectError, Reason};
 /// As many symbolic links as Linux itself follows in one path (`MAXSYMLINKS`).
 const MAX_LINKS: usize = 40;
 
+/// How far this host is looked at for the members of a cluster.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum HostAccess {
+    /// Not at all.
+    None,
+    /// As far as every user sees other users' processes: what a container without capabilities can do, where `/proc/PID/root`,
+    /// `environ`, `cwd`, `fd` and `io` are closed.
+    Limited,
+    /// All of it, which takes the user that etcd runs as, or root with CAP_SYS_PTRACE.
+    #[default]
+    Full,
+}
+
 /// An etcd server on this host.
 #[derive(Clone, Debug)]
 pub struct LocalEtcd {
@@ -18,6 +31,10 @@ pub struct LocalEtcd {
     pub pid: i32,
     /// Its `/proc/PID`.
     pub dir: PathBuf,
+    /// Where its root directory is to be found from here.
+    pub root: PathBuf,
+    /// Whether that is the host's instead of its own, where a path may lead to something else.
+    pub limited: bool,
     /// What it was told, of a closed list of settings: from its command line, its environment or its file.
     pub settings: BTreeMap<&'static str, String>,
     /// Where each of them is from.
@@ -27,8 +44,9 @@ pub struct LocalEtcd {
 }
 
 /// Finds the etcd servers of a `/proc`, by rising process id. Processes that end meanwhile are passed over, and so are those
-/// that this user may not see at all (`hidepid`).
-pub fn local_etcds(proc: &Path) -> Result<Vec<LocalEtcd>, CollectError> {
+/// that this user may not see at all (`hidepid`). Where access is [`HostAccess::Limited`], `host_root` stands in for their own
+/// root directory, and their environment is taken to set nothing.
+pub fn local_etcds(proc: &Path, host_root: Option<&Path>) -> Result<Vec<LocalEtcd>, CollectError> {
     let entries = fs::read_dir(proc).map_err(|error| unreadable(proc, "list the processes in", &error))?;
     let mut pids: Vec<i32> = entries
         .flatten()
@@ -37,13 +55,13 @@ pub fn local_etcds(proc: &Path) -> Result<Vec<LocalEtcd>, CollectError> {
     pids.sort_unstable();
     Ok(pids
         .into_iter()
-        .filter_map(|pid| LocalEtcd::read(proc, pid))
+        .filter_map(|pid| LocalEtcd::read(proc, pid, host_root))
         .collect())
 }
 
 impl LocalEtcd {
     /// Reads one process; none when it is no etcd server or has ended.
-    fn read(proc: &Path, pid: i32) -> Option<Self> {
+    fn read(proc: &Path, pid: i32, host_root: Option<&Path>) -> Option<Self> {
         let dir = proc.join(pid.to_string());
         let arguments = strings(&fs::read(dir.join("cmdline")).ok()?);
         if !is_etcd_server(&arguments) {
@@ -51,6 +69,8 @@ impl LocalEtcd {
         }
         let mut found = Self {
             pid,
+            root: host_root.map_or_else(|| dir.join("root"), Path::to_owned),
+            limited: host_root.is_some(),
             dir,
             settings: BTreeMap::new(),
             origins: BTreeMap::new(),
@@ -59,6 +79,7 @@ impl LocalEtcd {
         let environ = found.dir.join("environ");
         let variables = match fs::read(&environ) {
             Ok(bytes) => strings(&bytes),
+            Err(_) if found.limited => Vec::new(),
             Err(error) => {
                 found.unreadable = Some(unreadable(&environ, "read", &error));
                 Vec::new()
@@ -137,15 +158,12 @@ impl LocalEtcd {
     /// Where a file of the process is to be found from here: below `/proc/PID/root`, which also leads into a container.
     /// Symbolic links are followed as the process would follow them. What does not exist is taken literally.
     pub fn on_host(&self, path: &Path) -> Result<PathBuf, CollectError> {
-        Ok(self
-            .dir
-            .join("root")
-            .join(self.resolve(path)?.strip_prefix("/").unwrap_or(path)))
+        Ok(below(&self.root, &self.resolve(path)?))
     }
 
     /// The same path without symbolic links, as the process sees it.
     pub fn resolve(&self, path: &Path) -> Result<PathBuf, CollectError> {
-        resolve(&self.dir.join("root"), path).map_err(|(at, error)| unreadable(&at, "follow", &error))
+        resolve(&self.root, path).map_err(|(at, error)| unreadable(&at, "follow", &error))
     }
 
     /// The text of one of the files below `/proc/PID`.
@@ -172,6 +190,11 @@ impl LocalEtcd {
     }
 }
 
+/// An absolute path as it is from here, where its root directory is `root`.
+pub fn below(root: &Path, path: &Path) -> PathBuf {
+    root.join(path.strip_prefix("/").unwrap_or(path))
+}
+
 /// Reads a text file, with an error that names it.
 pub fn read_text(path: &Path) -> Result<String, CollectError> {
     fs::read_to_string(path).map_err(|error| unreadable(path, "read", &error))
@@ -182,7 +205,8 @@ pub fn unreadable(path: &Path, attempt: &str, error: &io::Error) -> CollectError
     let (reason, fix) = match error.kind() {
         io::ErrorKind::PermissionDenied => (
             Reason::PermissionDenied,
-            "run etcd-doctor as the user that etcd runs as, or as root (in a container also with CAP_SYS_PTRACE)",
+            "run etcd-doctor as the user that etcd runs as, or as root (in a container also with CAP_SYS_PTRACE, or say \
+             `host: limited`)",
         ),
         io::ErrorKind::NotFound => (
             Reason::Unreachable,
@@ -252,7 +276,7 @@ pub(super) fn resolve(root: &Path, path: &Path) -> Result<PathBuf, (PathBuf, io:
             continue;
         }
         let next = done.join(&part);
-        let on_host = root.join(next.strip_prefix("/").unwrap_or(&next));
+        let on_host = below(root, &next);
         match fs::read_link(&on_host) {
             Ok(target) => {
                 links += 1;
@@ -319,7 +343,7 @@ mod tests {
 
     #[test]
     fn finds_the_processes_of_the_fixture_tree() {
-        let found = local_etcds(Path::new("tests/fixtures/proc")).unwrap();
+        let found = local_etcds(Path::new("tests/fixtures/proc"), None).unwrap();
         let seen: Vec<_> = found.iter().map(|etcd| (etcd.pid, etcd.name())).collect();
         assert_eq!(seen, [(4101, Some("etcd-0")), (4102, Some("etcd-1"))]);
         assert_eq!(found[0].data_dir().unwrap(), Path::new("/srv/etcd/etcd-0.etcd"));
@@ -331,7 +355,7 @@ mod tests {
 
     #[test]
     fn names_a_process_directory_that_is_not_there() {
-        let error = local_etcds(Path::new("tests/fixtures/no-such")).unwrap_err();
+        let error = local_etcds(Path::new("tests/fixtures/no-such"), None).unwrap_err();
         assert!(
             error
                 .message
@@ -348,11 +372,29 @@ mod tests {
         fs::write(process.join("cmdline"), b"etcd\0--data-dir=/d\0").unwrap();
         // A directory cannot be read as a file, whoever runs the test.
         fs::create_dir(process.join("environ")).unwrap();
-        let found = local_etcds(dir.path()).unwrap();
+        let found = local_etcds(dir.path(), None).unwrap();
         assert_eq!(found[0].name(), None);
         assert_eq!(found[0].data_dir().unwrap(), Path::new("/d"));
         let message = found[0].wal_dir().unwrap_err().message;
         assert!(message.contains("/7/environ"), "{message}");
+    }
+
+    #[test]
+    fn limited_access_takes_flags_for_all_and_the_hosts_files_for_those_of_the_process() {
+        let dir = tempfile::tempdir().unwrap();
+        let (process, host) = (dir.path().join("proc/7"), dir.path().join("host"));
+        fs::create_dir_all(&process).unwrap();
+        fs::create_dir_all(host.join("disk/etcd")).unwrap();
+        std::os::unix::fs::symlink("/disk", host.join("srv")).unwrap();
+        fs::write(process.join("cmdline"), b"etcd\0--data-dir=/srv/etcd\0").unwrap();
+        fs::create_dir(process.join("environ")).unwrap();
+        let found = local_etcds(&dir.path().join("proc"), Some(&host)).unwrap();
+        assert_eq!(found[0].name(), Some("default"));
+        assert!(found[0].unreadable.is_none());
+        assert_eq!(
+            found[0].on_host(&found[0].data_dir().unwrap()).unwrap(),
+            host.join("disk/etcd")
+        );
     }
 
     #[test]

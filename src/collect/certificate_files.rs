@@ -41,7 +41,7 @@ impl Collector for CertificateFiles {
                 return Err(Failure::Nothing("all members serve plain text".into()));
             }
             local::blocking(subject, SPEC.name, move || {
-                let locals = local::members_on_this_host(&processes, &settings.proc, &members)?;
+                let locals = local::members_on_this_host(&processes, &settings, &members)?;
                 read(&locals)
             })
             .await

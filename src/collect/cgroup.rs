@@ -85,7 +85,7 @@ impl Collector for Cgroup {
         let (settings, members) = (self.0.clone(), subject.members.clone());
         let processes = subject.processes.clone();
         local::blocking(subject, SPEC.name, move || {
-            let locals = local::members_on_this_host(&processes, &settings.proc, &members)?;
+            let locals = local::members_on_this_host(&processes, &settings, &members)?;
             let parts = local::of_each(&locals, |local| read(local, &settings))?;
             Ok(Reading {
                 samples: parts.concat(),

@@ -116,7 +116,7 @@ impl Collector for Disk {
         let (settings, members) = (self.0.clone(), subject.members.clone());
         let processes = subject.processes.clone();
         local::blocking(subject, SPEC.name, move || {
-            let locals = local::members_on_this_host(&processes, &settings.proc, &members)?;
+            let locals = local::members_on_this_host(&processes, &settings, &members)?;
             let stats = parse(&read_text(&settings.proc.join("diskstats")).map_err(Failure::Failed)?);
             let root = disks_of_root(&settings, &stats);
             let parts = local::of_each(&locals, |local| read(local, &settings.sys, &stats, &root))?;
@@ -314,11 +314,10 @@ mod tests {
     #[test]
     fn says_what_has_no_device() {
         let members = fixture::subject().members;
-        let mut local =
-            local::members_on_this_host(&Default::default(), "tests/fixtures/proc".as_ref(), &members)
-                .ok()
-                .unwrap()
-                .remove(1);
+        let mut local = local::members_on_this_host(&Default::default(), &fixture::settings(), &members)
+            .ok()
+            .unwrap()
+            .remove(1);
         local.process.settings.insert("data-dir", "/elsewhere".into());
         let Err(Failure::NotApplicable(why)) = read(&local, Path::new("/nowhere"), &[], &BTreeSet::new())
         else {

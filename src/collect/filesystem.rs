@@ -14,7 +14,7 @@ use futures::future::BoxFuture;
 use super::local::{self, Local, labels};
 use super::mounts::{self, Mount};
 use super::{Collector, Failure, Reading, Scope, Settings, Spec, Subject};
-use crate::client::proc::unreadable;
+use crate::client::proc::{below, unreadable};
 use crate::model::{Desc, Sample};
 
 /// The row of `COLLECTORS`.
@@ -71,6 +71,9 @@ struct Place {
     used_for: &'static str,
     /// The mount point, as the process sees it.
     point: PathBuf,
+    /// What is asked for, as the process sees it: the mount point, or the directory itself where the host's root directory,
+    /// of which a container may have only that, stands in for the process's own.
+    asked: PathBuf,
 }
 
 impl Collector for Filesystem {
@@ -78,7 +81,7 @@ impl Collector for Filesystem {
         let (settings, members) = (self.settings.clone(), subject.members.clone());
         let (processes, places) = (subject.processes.clone(), Arc::clone(&self.places));
         local::blocking(subject, SPEC.name, move || {
-            let found = local::members_on_this_host(&processes, &settings.proc, &members);
+            let found = local::members_on_this_host(&processes, &settings, &members);
             let mut places = places.lock().unwrap_or_else(PoisonError::into_inner);
             places.retain(|known, _| members.iter().any(|member| member.name == *known));
             let locals = match found {
@@ -109,17 +112,18 @@ impl Collector for Filesystem {
 fn read(local: &Local, rootfs: &Path, places: &mut Places) -> Result<Vec<Sample>, Failure> {
     let found: Vec<Place> = mounts::of(&local.process)?
         .into_iter()
-        .map(|(used_for, Mount { point, .. })| Place {
+        .map(|(used_for, Mount { dir, point, .. })| Place {
             used_for: used_for.as_str(),
+            asked: if local.process.limited { dir } else { point.clone() },
             point,
         })
         .collect();
     // The process's own root leads into a container. Where the tree has none, the host's is meant.
-    let root = local.process.dir.join("root");
-    let root = if root.exists() { &root } else { rootfs };
+    let root = &local.process.root;
+    let root = if root.exists() { root } else { rootfs };
     let samples = ask(&local.member, &found, root);
     // Without the process they can be asked only where the host has the same file system at the same place.
-    let device = |root: &Path, place: &Place| Some(below(root, &place.point).metadata().ok()?.dev());
+    let device = |root: &Path, place: &Place| Some(below(root, &place.asked).metadata().ok()?.dev());
     let of_host = |place: &Place| {
         let seen_from_host = device(rootfs, place);
         seen_from_host.is_some() && seen_from_host == device(root, place)
@@ -132,14 +136,15 @@ fn read(local: &Local, rootfs: &Path, places: &mut Places) -> Result<Vec<Sample>
     samples
 }
 
-fn below(root: &Path, point: &Path) -> PathBuf {
-    root.join(point.strip_prefix("/").unwrap_or(point))
-}
-
 fn ask(member: &Arc<str>, places: &[Place], root: &Path) -> Result<Vec<Sample>, Failure> {
     let mut samples = Vec::new();
-    for Place { used_for, point } in places {
-        let path = below(root, point);
+    for Place {
+        used_for,
+        point,
+        asked,
+    } in places
+    {
+        let path = below(root, asked);
         let stat = rustix::fs::statvfs(&path).map_err(|error| {
             Failure::Failed(unreadable(&path, "ask for the free space of", &error.into()))
         })?;

@@ -9,8 +9,8 @@ use tokio::sync::{Mutex as Turn, OwnedMutexGuard, Semaphore};
 use tokio::time::timeout;
 use url::Url;
 
-use super::{Collector, Failure, Member, Reading, Subject};
-use crate::client::proc::{LocalEtcd, local_etcds};
+use super::{Collector, Failure, Member, Reading, Settings, Subject};
+use crate::client::proc::{HostAccess, LocalEtcd, local_etcds};
 use crate::model::{CollectError, Labels, Reason, Timestamp, hex_id};
 
 /// How many reads of this host may be under way at once, over all clusters. A read of a file system that does not
@@ -95,12 +95,15 @@ impl Collector for NotSearched {
 /// Finds the processes on this host that belong to the cluster.
 pub(super) fn members_on_this_host(
     processes: &Processes,
-    proc: &std::path::Path,
+    settings: &Settings,
     members: &[Member],
 ) -> Result<Vec<Local>, Failure> {
     let processes = processes
         .found
-        .get_or_init(|| local_etcds(proc))
+        .get_or_init(|| {
+            let host_root = (settings.host == HostAccess::Limited).then_some(&*settings.rootfs);
+            local_etcds(&settings.proc, host_root)
+        })
         .clone()
         .map_err(Failure::Failed)?;
     if processes.is_empty() {
@@ -298,6 +301,8 @@ mod tests {
             .map(|(name, value)| (*name, (*value).to_owned()))
             .collect();
         LocalEtcd {
+            root: "/".into(),
+            limited: false,
             pid: 1,
             dir: "/proc/1".into(),
             settings,
@@ -443,9 +448,9 @@ mod tests {
 
     #[test]
     fn says_which_processes_belong_to_other_clusters() {
-        let proc = std::path::Path::new("tests/fixtures/proc");
+        let settings = crate::collect::fixture::settings();
         let Err(Failure::NotApplicable(why)) =
-            members_on_this_host(&Processes::default(), proc, &[member("x", &[])])
+            members_on_this_host(&Processes::default(), &settings, &[member("x", &[])])
         else {
             panic!()
         };

@@ -76,7 +76,7 @@ impl Collector for Logs {
             let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
             let known = |name: &Arc<str>| members.iter().any(|member| member.name == *name);
             state.followed.retain(|name, _| known(name));
-            let locals = local::members_on_this_host(&processes, &settings.proc, &members);
+            let locals = local::members_on_this_host(&processes, &settings, &members);
             let (places, nowhere) = match places(&settings, &members, locals) {
                 Ok(places) => (places, None),
                 Err(why) => (Places::new(), Some(why)),

@@ -34,7 +34,7 @@ impl Collector for Memory {
         let (settings, members) = (self.0.clone(), subject.members.clone());
         let processes = subject.processes.clone();
         local::blocking(subject, SPEC.name, move || {
-            local::members_on_this_host(&processes, &settings.proc, &members)?;
+            local::members_on_this_host(&processes, &settings, &members)?;
             let path = settings.proc.join("meminfo");
             let text = read_text(&path).map_err(Failure::Failed)?;
             let memory = Meminfo::from_buf_read(text.as_bytes())

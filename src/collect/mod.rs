@@ -28,6 +28,7 @@ mod peers;
 mod pressure;
 mod probe;
 mod process;
+mod process_io;
 mod progress;
 mod quota;
 mod scheduling;
@@ -42,6 +43,7 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 
 use crate::client::Origin;
+use crate::client::proc::HostAccess;
 use crate::model::{AlarmKind, CollectError, Desc, PageSeries, Reason, Sample, Timestamp, hex_id};
 
 pub use backups::MAX_FOLDERS as MAX_BACKUP_FOLDERS;
@@ -57,6 +59,7 @@ pub const COLLECTORS: &[Spec] = &[
     filesystem::SPEC,
     pressure::SPEC,
     process::SPEC,
+    process_io::SPEC,
     scheduling::SPEC,
     cgroup::SPEC,
     memory::SPEC,
@@ -370,8 +373,8 @@ pub struct Settings {
     pub quota_bytes: Option<u64>,
     /// Which metrics of the members' own pages go into the batch, by name as on the page; all of them when `None`.
     pub page_metrics: Option<Arc<BTreeSet<String>>>,
-    /// Whether this host is searched for members of the cluster.
-    pub host: bool,
+    /// How far this host is looked at for members of the cluster.
+    pub host: HostAccess,
     /// Folders and patterns of the cluster's backups, as they are opened from here.
     pub backups: Arc<[std::path::PathBuf]>,
     /// Which of the members' logs are read.
@@ -384,7 +387,7 @@ pub struct Settings {
     pub proc: std::path::PathBuf,
     /// Where `/sys` is.
     pub sys: std::path::PathBuf,
-    /// Where the root file system is, for `statvfs` of mount points.
+    /// Where the host's root file system is, for `statvfs` of mount points and for files where access is limited.
     pub rootfs: std::path::PathBuf,
 }
 
@@ -398,7 +401,7 @@ impl Default for Settings {
             timeout: DEFAULT_TIMEOUT,
             quota_bytes: None,
             page_metrics: None,
-            host: true,
+            host: HostAccess::Full,
             backups: Arc::default(),
             logs: crate::client::logs::Which::Found,
             peer_tls: None,

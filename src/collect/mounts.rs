@@ -1,11 +1,12 @@
 //! Which mount lies under a member's data directory and its write-ahead log.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use procfs::process::MountInfo;
 
 use super::Failure;
-use crate::client::proc::LocalEtcd;
+use crate::client::proc::{LocalEtcd, below, unreadable};
 use crate::model::{CollectError, Reason};
 
 /// What a directory is used for: the label `use`.
@@ -17,10 +18,12 @@ pub(super) enum Use {
     Wal,
 }
 
-/// A mounted file system.
+/// A directory and the mounted file system that it lies on.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Mount {
-    /// Its mount point, as the process sees it.
+    /// The directory, without links, as the process sees it.
+    pub dir: PathBuf,
+    /// The mount point, as the process sees it.
     pub point: PathBuf,
     /// Its device number as `major:minor`; major is 0 when no block device is behind it.
     pub device: String,
@@ -45,21 +48,49 @@ pub(super) fn of(process: &LocalEtcd) -> Result<[(Use, Mount); 2], Failure> {
         let wal = process.resolve(&process.wal_dir()?)?;
         let mountinfo = process.text("mountinfo")?;
         Ok([
-            (Use::Data, under_or_fail(&mountinfo, &data)?),
-            (Use::Wal, under_or_fail(&mountinfo, &wal)?),
+            (Use::Data, of_dir(process, &mountinfo, &data)?),
+            (Use::Wal, of_dir(process, &mountinfo, &wal)?),
         ])
     };
     found().map_err(Failure::Failed)
 }
 
-fn under_or_fail(mountinfo: &str, path: &Path) -> Result<Mount, CollectError> {
-    under(mountinfo, path).ok_or_else(|| CollectError {
+fn of_dir(process: &LocalEtcd, mountinfo: &str, dir: &Path) -> Result<Mount, CollectError> {
+    let mount = under(mountinfo, dir).ok_or_else(|| CollectError {
         reason: Reason::Malformed,
         message: format!(
             "no line of etcd's mountinfo says what is mounted under {}",
-            path.display()
+            dir.display()
         ),
         fix: String::new(),
+    })?;
+    if process.limited {
+        same_device(&mount, &below(&process.root, dir))?;
+    }
+    Ok(mount)
+}
+
+/// Checks that a directory of the process is what is found at its path on the host, by the device: a link that is not seen
+/// from here, or another folder in a container, would have another disk blamed.
+fn same_device(mount: &Mount, on_host: &Path) -> Result<(), CollectError> {
+    let device = std::fs::metadata(on_host)
+        .map_err(|error| unreadable(on_host, "look at", &error))?
+        .dev();
+    let device = format!("{}:{}", rustix::fs::major(device), rustix::fs::minor(device));
+    // btrfs numbers its subvolumes otherwise than its mounts; nothing of that has a block device of its own.
+    let without_device = |device: &str| device.starts_with("0:");
+    if device == mount.device || without_device(&device) && without_device(&mount.device) {
+        return Ok(());
+    }
+    Err(CollectError {
+        reason: Reason::Malformed,
+        message: format!(
+            "{} is on device {device}, and {} of etcd's process on {}: they are not the same",
+            on_host.display(),
+            mount.dir.display(),
+            mount.device
+        ),
+        fix: "mount the host's folder at that place below `paths.rootfs`, read-only".to_owned(),
     })
 }
 
@@ -70,6 +101,7 @@ pub(super) fn under(mountinfo: &str, path: &Path) -> Option<Mount> {
         .lines()
         .filter_map(|line| MountInfo::from_line(line).ok())
         .map(|info| Mount {
+            dir: path.to_owned(),
             point: unescape(&info.mount_point.to_string_lossy()).into(),
             device: info.majmin,
             fs_type: info.fs_type,
@@ -101,6 +133,27 @@ mod tests {
         assert_eq!(under("/srv-other").device, "8:1");
         assert_eq!(under("/var/lib/etcd-wal/x").fs_type, "xfs");
         assert_eq!(under("/mnt/with blank/x").point, Path::new("/mnt/with blank"));
+    }
+
+    #[test]
+    fn what_lies_at_the_same_path_has_to_be_on_the_same_device() {
+        let folder = tempfile::tempdir().unwrap();
+        let dev = folder.path().metadata().unwrap().dev();
+        let mount = |device: String| Mount {
+            dir: "/var/lib/etcd".into(),
+            point: "/var/lib/etcd".into(),
+            device,
+            fs_type: "ext4".into(),
+        };
+        let own = format!("{}:{}", rustix::fs::major(dev), rustix::fs::minor(dev));
+        assert!(same_device(&mount(own), folder.path()).is_ok());
+        let error = same_device(&mount("4095:7".into()), folder.path()).unwrap_err();
+        assert!(
+            error.message.ends_with("on 4095:7: they are not the same"),
+            "{error}"
+        );
+        let error = same_device(&mount("4095:7".into()), &folder.path().join("none")).unwrap_err();
+        assert!(error.message.starts_with("could not look at "), "{error}");
     }
 
     #[test]

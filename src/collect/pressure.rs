@@ -35,7 +35,7 @@ impl Collector for Pressure {
         let processes = subject.processes.clone();
         local::blocking(subject, SPEC.name, move || {
             // The pressure of a host without a member would be laid to the cluster's charge.
-            local::members_on_this_host(&processes, &settings.proc, &members)?;
+            local::members_on_this_host(&processes, &settings, &members)?;
             read(&settings)
         })
         .boxed()

@@ -1,4 +1,5 @@
-//! The members' own processes: what they use, what limits them and the flags that they run with.
+//! The members' own processes: what they use, what limits them and the flags that they run with, as far as every user sees
+//! them.
 
 use std::fs;
 use std::path::Path;
@@ -6,7 +7,7 @@ use std::path::Path;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use procfs::FromRead;
-use procfs::process::{Io, LimitValue, Limits, Stat};
+use procfs::process::{LimitValue, Limits, Stat};
 
 use super::local::{self, Local, labels};
 use super::{Collector, Failure, ProcessReading, Reading, Scope, Settings, Spec, Subject, backlog};
@@ -23,9 +24,6 @@ pub const SPEC: Spec = Spec {
         &ANONYMOUS,
         &STOPPED,
         &BACKLOG,
-        &READ,
-        &WRITTEN,
-        &OPEN_FDS,
         &MAX_FDS,
         &THREADS,
         &START_TIME,
@@ -58,25 +56,6 @@ static STOPPED: Desc = Desc::gauge(
     None,
     "Whether the member's process is stopped by a signal, state T in /proc/PID/stat: it does nothing at all until it is \
      continued.",
-)
-.labels(&["member"]);
-static READ: Desc = Desc::counter(
-    "etcd_doctor_process_read_bytes_total",
-    Some("bytes"),
-    "Bytes that the member's process had read from devices, from read_bytes in /proc/PID/io.",
-)
-.labels(&["member"]);
-static WRITTEN: Desc = Desc::counter(
-    "etcd_doctor_process_written_bytes_total",
-    Some("bytes"),
-    "Bytes that the member's process had written to devices, without what the file system adds, from write_bytes in \
-     /proc/PID/io.",
-)
-.labels(&["member"]);
-static OPEN_FDS: Desc = Desc::gauge(
-    "etcd_doctor_process_open_fds",
-    None,
-    "Open file descriptors of the member's process, counted in /proc/PID/fd.",
 )
 .labels(&["member"]);
 static MAX_FDS: Desc = Desc::gauge(
@@ -147,7 +126,7 @@ impl Collector for Process {
         let (settings, members) = (self.0.clone(), subject.members.clone());
         let processes = subject.processes.clone();
         local::blocking(subject, SPEC.name, move || {
-            let locals = local::members_on_this_host(&processes, &settings.proc, &members)?;
+            let locals = local::members_on_this_host(&processes, &settings, &members)?;
             let path = settings.proc.join("stat");
             let boot_time = boot_time(&path, &read_text(&path).map_err(Failure::Failed)?)?;
             let parts = local::of_each(&locals, |local| read(local, boot_time))?;
@@ -182,16 +161,6 @@ fn read(local: &Local, boot_time: u64) -> Result<Part, Failure> {
     if let Some(bytes) = anonymous(&process.dir.join("status")) {
         samples.push(Sample::number(&ANONYMOUS, of_process(), bytes as f64));
     }
-    // What another user's process reads and writes may not be seen.
-    if let Ok(Io {
-        read_bytes,
-        write_bytes,
-        ..
-    }) = parsed(&process.dir.join("io"))
-    {
-        samples.push(Sample::number(&READ, of_process(), read_bytes as f64));
-        samples.push(Sample::number(&WRITTEN, of_process(), write_bytes as f64));
-    }
     let ports: Vec<u16> = process
         .listen_client_urls()
         .into_iter()
@@ -203,10 +172,6 @@ fn read(local: &Local, boot_time: u64) -> Result<Part, Failure> {
     let limits: Limits = parsed(&process.dir.join("limits"))?;
     if let LimitValue::Value(limit) = limits.max_open_files.soft_limit {
         samples.push(Sample::number(&MAX_FDS, of_process(), limit as f64));
-    }
-    // Another user's descriptors may not be counted; all else may be read.
-    if let Ok(open) = fs::read_dir(process.dir.join("fd")) {
-        samples.push(Sample::number(&OPEN_FDS, of_process(), open.count() as f64));
     }
     for flag in FLAGS.iter().copied() {
         if let Some(value) = process.settings.get(flag) {
@@ -268,7 +233,7 @@ mod tests {
             1800.0 / ticks
         );
         assert_eq!(
-            fixture::collect(&SPEC).await[..14],
+            fixture::collect(&SPEC).await[..11],
             [
                 first,
                 format!(r#"process_resident_memory_bytes{{member="etcd-0"}} {memory}"#),
@@ -279,11 +244,8 @@ mod tests {
                 ),
                 r#"process_stopped{member="etcd-0"} 0"#.to_owned(),
                 r#"process_anonymous_memory_bytes{member="etcd-0"} 20971520"#.to_owned(),
-                r#"process_read_bytes_total{member="etcd-0"} 4096"#.to_owned(),
-                r#"process_written_bytes_total{member="etcd-0"} 81920"#.to_owned(),
                 r#"process_accept_queue{member="etcd-0"} 3"#.to_owned(),
                 r#"process_max_fds{member="etcd-0"} 65536"#.to_owned(),
-                r#"process_open_fds{member="etcd-0"} 5"#.to_owned(),
                 r#"process_flag_info{flag="quota-backend-bytes", member="etcd-0", value="4294967296"} 1"#
                     .to_owned(),
                 r#"process_flag_info{flag="heartbeat-interval", member="etcd-0", value="200"} 1"#.to_owned(),

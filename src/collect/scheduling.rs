@@ -76,7 +76,7 @@ impl Collector for Scheduling {
         let (settings, members) = (self.settings.clone(), subject.members.clone());
         let (processes, waits) = (subject.processes.clone(), Arc::clone(&self.waits));
         local::blocking(subject, SPEC.name, move || {
-            let locals = local::members_on_this_host(&processes, &settings.proc, &members)?;
+            let locals = local::members_on_this_host(&processes, &settings, &members)?;
             let read = |local: &Local| {
                 Ok((
                     Arc::clone(&local.member),

@@ -227,7 +227,7 @@ impl Check<'_> {
             name: name.to_owned(),
             connection,
             quota_bytes: raw.quota_bytes.as_ref().map(|quota| quota.0),
-            host: raw.host.as_ref().is_none_or(|host| host.0),
+            host: raw.host.as_ref().map(|host| host.0).unwrap_or_default(),
             backups: self.backups(index, raw),
             logs: self.logs(index, raw.logs.as_ref()),
             peer_tls: self.peer_tls(index, raw),

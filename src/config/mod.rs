@@ -66,8 +66,8 @@ pub struct Cluster {
     pub connection: crate::client::Connection,
     /// The backend quota in bytes, for when nothing better tells it.
     pub quota_bytes: Option<u64>,
-    /// Whether `/proc` is searched for its members.
-    pub host: bool,
+    /// How far this host is looked at for its members.
+    pub host: crate::client::proc::HostAccess,
     /// Folders and patterns of its backups.
     pub backups: Vec<PathBuf>,
     /// Which of its members' logs are read.

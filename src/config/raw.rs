@@ -13,6 +13,7 @@ use serde::de::{Deserializer, MapAccess, SeqAccess, Unexpected, Visitor};
 
 use super::duration;
 use crate::client::Secret;
+use crate::client::proc::HostAccess;
 use crate::telemetry::LogFormat;
 
 #[derive(Deserialize)]
@@ -41,7 +42,7 @@ pub(super) struct Cluster {
     pub password_file: Option<Leaf<PathBuf>>,
     pub metrics_urls: Option<BTreeMap<String, Leaf<String>>>,
     pub quota_bytes: Option<Leaf<u64>>,
-    pub host: Option<Leaf<bool>>,
+    pub host: Option<Leaf<HostAccess>>,
     pub backups: Option<List<PathBuf>>,
     pub logs: Option<OneOrEach>,
     pub peer_ports: Option<Leaf<bool>>,
@@ -262,6 +263,18 @@ impl FromText for Duration {
 
     fn from_text(text: &str) -> Option<Self> {
         duration::parse(text)
+    }
+}
+
+impl FromText for HostAccess {
+    const EXPECTED: &'static str = "true, limited or false";
+
+    fn from_text(text: &str) -> Option<Self> {
+        match bool::from_text(text) {
+            Some(true) => Some(Self::Full),
+            Some(false) => Some(Self::None),
+            None => text.eq_ignore_ascii_case("limited").then_some(Self::Limited),
+        }
     }
 }
 

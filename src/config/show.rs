@@ -10,6 +10,7 @@ use super::load::Merged;
 use super::{Cluster, Config, duration};
 use crate::client::TlsSettings;
 use crate::client::logs::{Place, Which};
+use crate::client::proc::HostAccess;
 
 /// What stands in place of a password.
 pub(super) const HIDDEN: &str = "<hidden>";
@@ -183,7 +184,12 @@ impl Page<'_> {
         if let Some(quota) = cluster.quota_bytes {
             self.value("quota_bytes", &quota.to_string());
         }
-        self.value("host", &cluster.host.to_string());
+        let host = match cluster.host {
+            HostAccess::None => "false",
+            HostAccess::Limited => "limited",
+            HostAccess::Full => "true",
+        };
+        self.value("host", host);
         self.value("peer_ports", &cluster.peer_tls.is_some().to_string());
         if let Some(tls) = &cluster.peer_tls {
             self.tls("peer_tls", tls);

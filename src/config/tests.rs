@@ -10,6 +10,7 @@ use futures::FutureExt;
 
 use super::*;
 use crate::client::logs::{Place, Which};
+use crate::client::proc::HostAccess;
 use crate::telemetry::LogFormat;
 
 /// Loads a file's text in a folder of its own, with variables and flags.
@@ -154,7 +155,10 @@ fn every_key_is_read() {
         cluster.connection.metrics_urls["10.0.0.1:2379"],
         "http://b:2381/metrics"
     );
-    assert_eq!((cluster.quota_bytes, cluster.host), (Some(8 << 30), false));
+    assert_eq!(
+        (cluster.quota_bytes, cluster.host),
+        (Some(8 << 30), HostAccess::None)
+    );
     let backups = ["/backup".into(), folder.path().join("snapshots/*.db")];
     assert_eq!(cluster.backups, backups);
     let logs = [
@@ -325,7 +329,7 @@ fn mistakes_in_a_file_are_named_with_line_and_key() {
         ),
         (
             "clusters:\n- endpoints: [a:1]\n  host: maybe\n",
-            "f.yaml:3:3: clusters[0].host: expected true or false, found \"maybe\"",
+            "f.yaml:3:3: clusters[0].host: expected true, limited or false, found \"maybe\"",
         ),
         (
             "clusters:\n- endpoints: [a:1]\n  backups: ['/b/[.db']\n",

@@ -59,6 +59,11 @@ const SECTIONS: &[(&str, &str)] = &[
         "From the kernel of this host, for members that run on it: their processes.",
     ),
     (
+        "process_io",
+        "From the kernel of this host, for members that run on it, where etcd-doctor may look into their processes: not with \
+         `host: limited`.",
+    ),
+    (
         "scheduling",
         "From the kernel of this host, for members that run on it: their processes' threads.",
     ),

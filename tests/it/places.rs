@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use serde_json::Value;
+
 use crate::support::{Authority, Doctor, EtcdCluster, Version};
 
 fn deploy(file: &str) -> PathBuf {
@@ -100,4 +102,42 @@ async fn without_the_host_a_healthy_cluster_passes() {
     let args = ["diagnose", "--window=5s", "-o", "json", "--config.file"];
     let (code, output) = Doctor::run(&[&args[..], &[file.to_str().unwrap()]].concat()).await;
     assert_eq!(code, 0, "{}\n{}", output.stdout, output.stderr);
+}
+
+/// As in the pods of `deploy/kubernetes/control-plane`: root without a capability may not look into etcd's process, and still
+/// sees the disk under its data.
+#[tokio::test]
+async fn without_a_capability_the_host_of_a_member_is_seen() {
+    let cluster = EtcdCluster::builder(Version::V3_5).members(1).start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("etcd-doctor.yaml");
+    let diagnose = async |host: Value| {
+        let config = serde_json::json!({"clusters": [
+            { "name": "etcd", "endpoints": cluster.endpoints(), "host": host, "logs": "off" },
+        ]});
+        std::fs::write(&file, config.to_string()).unwrap();
+        let args = ["diagnose", "--window=5s", "-o", "json", "--config.file"];
+        let args = [&args[..], &[file.to_str().unwrap()]].concat();
+        let (code, output) = Doctor::run_without_capabilities(&args).await;
+        let report: Value = serde_json::from_str(&output.stdout).unwrap();
+        (code, report, output.stderr)
+    };
+    let disk_space = |report: &Value| {
+        let items = report["clusters"][0]["checklist"].as_array().unwrap();
+        let item = items.iter().find(|item| item["title"] == "disk space");
+        item.unwrap()["status"].clone()
+    };
+    let (code, report, log) = diagnose("limited".into()).await;
+    assert_eq!(code, 0, "{report:#}\n{log}");
+    assert_eq!(disk_space(&report), "pass", "{report:#}");
+    // What it would take for more is said where all is asked for.
+    if rustix::process::geteuid().is_root() {
+        let (code, report, log) = diagnose(true.into()).await;
+        assert_eq!((code, &report["status"]), (3, &"unknown".into()), "{report:#}");
+        assert!(
+            log.contains("Permission denied") && log.contains("`host: limited`"),
+            "{log}"
+        );
+        assert_ne!(disk_space(&report), "pass");
+    }
 }

@@ -7,6 +7,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
 use super::Collection;
+use crate::client::proc::HostAccess;
 use crate::collect::local::NotSearched;
 use crate::collect::{Collector, Failure, Reading, Scope, Settings, Spec, Subject};
 use crate::model::{CollectError, Desc, Labels, Outcome, Reason, Sample, Timestamp, Verdict};
@@ -82,13 +83,12 @@ impl Running {
         settings: &Settings,
     ) {
         let spec = slot.spec;
-        let mut collector =
-            slot.collector
-                .take()
-                .unwrap_or_else(|| match spec.scope == Scope::Host && !settings.host {
-                    true => Box::new(NotSearched),
-                    false => (spec.build)(settings),
-                });
+        let mut collector = slot.collector.take().unwrap_or_else(|| {
+            match spec.scope == Scope::Host && settings.host == HostAccess::None {
+                true => Box::new(NotSearched),
+                false => (spec.build)(settings),
+            }
+        });
         let started = Instant::now();
         let task = self.tasks.spawn(async move {
             let result = match timeout(subject.timeout + GRACE, collector.collect(&subject)).await {

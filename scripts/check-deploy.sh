@@ -56,7 +56,7 @@ check_systemd() {
     return
   fi
   local unit=$work/etcd-doctor.service dropin limit
-  for dropin in none member.conf root-member.conf; do
+  for dropin in none member.conf limited-member.conf root-member.conf; do
     limit=20
     [ "$dropin" != root-member.conf ] || limit=23
     rm -rf "$unit" "$unit.d"

@@ -25,7 +25,8 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- $tls := dict "ca_file" "/etc/etcd-certificates/ca.crt" "cert_file" "/etc/etcd-certificates/client.crt" "key_file" "/etc/etcd-certificates/client.key" }}
 {{- $_ := set $config "clusters" (list (dict "name" "kubernetes" "endpoints" (list "https://127.0.0.1:2379") "tls" $tls)) }}
 {{- end }}
-{{- if .Values.controlPlane.host }}
+{{- if include "etcd-doctor.look" . }}
+{{- range $config.clusters }}{{ if not (hasKey . "host") }}{{ $_ := set . "host" "limited" }}{{ end }}{{ end }}
 {{- $_ := set $config "paths" (mergeOverwrite (dict "proc" "/host/proc" "sys" "/host/sys" "rootfs" "/host/rootfs") (default dict $config.paths)) }}
 {{- else }}
 {{- range $config.clusters }}{{ $_ := set . "host" false }}{{ end }}
@@ -35,6 +36,28 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end }}
 {{- $_ := set $config "rules" (mergeOverwrite (dict "state_dir" "/var/lib/etcd-doctor") (default dict $config.rules)) }}
 {{- toYaml $config }}
+{{- end }}
+
+{{/* Whether the node is looked at: k3s has no process of etcd. Empty for no. */}}
+{{- define "etcd-doctor.look" -}}
+{{- if and (eq .Values.mode "control-plane") .Values.controlPlane.host (ne .Values.controlPlane.distribution "k3s") }}true{{ end }}
+{{- end }}
+
+{{/* Where a distribution keeps etcd's data, and the public files of its certificates. */}}
+{{- define "etcd-doctor.data" -}}
+{{- if eq .Values.controlPlane.distribution "kubeadm" -}}
+/var/lib/etcd
+{{- else -}}
+/var/lib/rancher/{{ .Values.controlPlane.distribution }}/server/db/etcd
+{{- end }}
+{{- end }}
+{{- define "etcd-doctor.public" -}}
+{{- if eq .Values.controlPlane.distribution "kubeadm" -}}
+{etcd-ca: /etc/kubernetes/pki/etcd/ca.crt, etcd-server: /etc/kubernetes/pki/etcd/server.crt, etcd-peer: /etc/kubernetes/pki/etcd/peer.crt}
+{{- else -}}
+{{- $folder := printf "/var/lib/rancher/%s/server/tls/etcd" .Values.controlPlane.distribution -}}
+{etcd-ca: {{ $folder }}/server-ca.crt, etcd-peer-ca: {{ $folder }}/peer-ca.crt, etcd-server: {{ $folder }}/server-client.crt, etcd-peer: {{ $folder }}/peer-server-client.crt}
+{{- end }}
 {{- end }}
 
 {{/* Where a distribution keeps the CA of etcd's servers, and a client certificate with its key. */}}
@@ -51,9 +74,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- define "etcd-doctor.pod" -}}
 {{- $host := eq .Values.mode "control-plane" }}
 {{- $nodeFiles := and $host (not .Values.certificates.secretName) }}
-{{- $look := and $host .Values.controlPlane.host }}
+{{- $look := include "etcd-doctor.look" . }}
 {{- if and $look .Values.certificates.secretName }}
-{{- fail "controlPlane.host: only root may look into etcd's process, and with certificates.secretName it does not run as root: set it to false" }}
+{{- fail "controlPlane.host: only root may look into etcd's data folder and logs, and with certificates.secretName it does not run as root: set it to false" }}
 {{- end }}
 metadata:
   labels:
@@ -121,11 +144,7 @@ spec:
       securityContext:
         allowPrivilegeEscalation: false
         readOnlyRootFilesystem: true
-        capabilities:
-          drop: [ALL]
-          {{- if $look }}
-          add: [SYS_PTRACE]
-          {{- end }}
+        capabilities: {drop: [ALL]}
       livenessProbe:
         httpGet: {path: /-/healthy, port: http}
         periodSeconds: 10
@@ -149,6 +168,11 @@ spec:
         {{- if $look }}
         - {name: proc, mountPath: /host/proc, readOnly: true}
         - {name: sys, mountPath: /host/sys, readOnly: true}
+        # What etcd's settings name, at the same place below paths.rootfs. No key is among it.
+        - {name: etcd-data, mountPath: /host/rootfs{{ include "etcd-doctor.data" . }}, readOnly: true}
+        {{- range $name, $path := include "etcd-doctor.public" . | fromYaml }}
+        - {name: {{ $name }}, mountPath: /host/rootfs{{ $path }}, readOnly: true}
+        {{- end }}
         # A log of a container is a link to one of a pod.
         - {name: container-logs, mountPath: /host/rootfs/var/log/containers, readOnly: true}
         - {name: pod-logs, mountPath: /var/log/pods, readOnly: true}
@@ -174,6 +198,12 @@ spec:
       hostPath: {path: /proc, type: Directory}
     - name: sys
       hostPath: {path: /sys, type: Directory}
+    - name: etcd-data
+      hostPath: {path: {{ include "etcd-doctor.data" . }}, type: Directory}
+    {{- range $name, $path := include "etcd-doctor.public" . | fromYaml }}
+    - name: {{ $name }}
+      hostPath: {path: {{ $path }}, type: File}
+    {{- end }}
     - name: container-logs
       hostPath: {path: /var/log/containers, type: Directory}
     - name: pod-logs

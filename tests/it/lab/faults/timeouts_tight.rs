@@ -1,4 +1,5 @@
-//! Timeouts that are too tight for the way between the members, which is long and steady: no election comes of it yet.
+//! Timeouts that are too tight for the way between the members, which has been long since they started: no election comes of it
+//! yet.
 
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use crate::support::EtcdCluster;
 pub(in crate::lab) const FAULT: Fault = Fault {
     name: "timeouts-tight",
     family: Family::Configuration,
-    about: "round trips of 160 ms between the members, with the default timeouts of 100 ms and 1 s",
+    about: "round trips of 160 ms between the members since they started, with the default timeouts of 100 ms and 1 s",
     shown_by: ShownBy::Real,
     versions: BOTH,
     mixin: None,
@@ -16,13 +17,21 @@ pub(in crate::lab) const FAULT: Fault = Fault {
 };
 
 async fn run(lab: &mut Lab) {
-    let cluster = EtcdCluster::builder(lab.version).proxied().start().await;
+    let mut cluster = EtcdCluster::builder(lab.version).proxied().start().await;
     let mut watch = lab.watch(&cluster).await;
     let way = Duration::from_millis(80);
     cluster.network().everywhere().delay(way, Duration::ZERO);
+    restart_each(&mut cluster, &[]).await;
     watch.broken();
     watch.found("EtcdElectionTimeoutTight", None).await;
-    cluster.network().everywhere().mend();
-    watch.mended_by("the network quick again");
+    restart_each(&mut cluster, &["--heartbeat-interval=200", "--election-timeout=2000"]).await;
+    watch.mended_by("a restart of each member with timeouts for such a way");
     watch.gone("EtcdElectionTimeoutTight").await;
+}
+
+async fn restart_each(cluster: &mut EtcdCluster, flags: &[&str]) {
+    for member in 0..cluster.len() {
+        cluster.terminate(member).await;
+        cluster.restart_with(member, flags).await;
+    }
 }

@@ -24,7 +24,11 @@ async fn run(lab: &mut Lab) {
     restart_each(&mut cluster, &[]).await;
     watch.broken();
     watch.found("EtcdElectionTimeoutTight", None).await;
-    restart_each(&mut cluster, &["--heartbeat-interval=200", "--election-timeout=2000"]).await;
+    restart_each(
+        &mut cluster,
+        &["--heartbeat-interval=200", "--election-timeout=2000"],
+    )
+    .await;
     watch.mended_by("a restart of each member with timeouts for such a way");
     watch.gone("EtcdElectionTimeoutTight").await;
 }

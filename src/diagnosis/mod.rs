@@ -523,6 +523,22 @@ impl Severity {
 }
 
 impl Diagnosis {
+    /// One of a cluster of which nothing is known.
+    pub fn unknown(cluster: Arc<str>, time: Timestamp) -> Self {
+        Self {
+            cluster,
+            time,
+            status: Status::Unknown,
+            summary: String::new(),
+            facts: ClusterFacts::default(),
+            problems: Vec::new(),
+            checklist: Vec::new(),
+            best_practices: Vec::new(),
+            coverage: Coverage::default(),
+            errors: Vec::new(),
+        }
+    }
+
     /// The worst that fires, symptoms included; more than the status tells when no member answered.
     pub fn worst(&self) -> Option<Severity> {
         worst_firing(&self.problems)

@@ -11,8 +11,8 @@ use tokio::sync::{mpsc, watch};
 use tower::ServiceExt;
 
 use super::{Cluster, Protection, State, Watched, router};
-use crate::diagnosis::{Coverage, Diagnosis, Status};
-use crate::model::{ClusterFacts, Sample, Timestamp};
+use crate::diagnosis::{Diagnosis, Status};
+use crate::model::{Sample, Timestamp};
 use crate::rules::RuleSet;
 use crate::snapshot::Snapshot;
 use crate::store::{self, SharedStore, Store};
@@ -29,16 +29,9 @@ pub(super) fn snapshot(cluster: &str) -> Snapshot {
         cycle: 1,
         samples: Vec::new(),
         diagnosis: Diagnosis {
-            cluster: cluster.into(),
-            time: NOW,
             status: Status::Pass,
             summary: format!("the summary of {cluster}"),
-            facts: ClusterFacts::default(),
-            problems: Vec::new(),
-            checklist: Vec::new(),
-            best_practices: Vec::new(),
-            coverage: Coverage::default(),
-            errors: Vec::new(),
+            ..Diagnosis::unknown(cluster.into(), NOW)
         },
         reports: Vec::new(),
         rules: Arc::default(),

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::State;
-use crate::diagnosis::{Coverage, Diagnosis, SourceError, Status};
-use crate::model::{ClusterFacts, Timestamp};
+use crate::diagnosis::{Diagnosis, SourceError, Status};
+use crate::model::Timestamp;
 use crate::snapshot::Snapshot;
 
 /// A cluster and its last snapshot, read once, so that one answer is of one time.
@@ -63,7 +63,7 @@ impl Seen {
     /// stands below the reason: "cannot see" is neither fine nor failed.
     pub(super) fn diagnosis(&self) -> Diagnosis {
         let last = self.last.as_ref().map(|last| last.snapshot.diagnosis.clone());
-        let mut diagnosis = last.unwrap_or_else(|| self.nothing_yet());
+        let mut diagnosis = last.unwrap_or_else(|| Diagnosis::unknown(Arc::clone(&self.name), self.now));
         if let Some(trouble) = self.trouble() {
             diagnosis.status = Status::Unknown;
             diagnosis.summary.clone_from(&trouble);
@@ -76,20 +76,5 @@ impl Seen {
             );
         }
         diagnosis
-    }
-
-    fn nothing_yet(&self) -> Diagnosis {
-        Diagnosis {
-            cluster: Arc::clone(&self.name),
-            time: self.now,
-            status: Status::Unknown,
-            summary: String::new(),
-            facts: ClusterFacts::default(),
-            problems: Vec::new(),
-            checklist: Vec::new(),
-            best_practices: Vec::new(),
-            coverage: Coverage::default(),
-            errors: Vec::new(),
-        }
     }
 }

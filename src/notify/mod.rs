@@ -248,8 +248,7 @@ mod tests;
 #[cfg(test)]
 mod fixtures {
     use super::*;
-    use crate::diagnosis::{Coverage, Diagnosis, Status};
-    use crate::model::ClusterFacts;
+    use crate::diagnosis::Diagnosis;
     use crate::rules::{RuleReport, RuleSet};
 
     pub(super) const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
@@ -263,18 +262,7 @@ mod fixtures {
             took: Duration::ZERO,
             cycle: 1,
             samples: Vec::new(),
-            diagnosis: Diagnosis {
-                cluster: "prod".into(),
-                time,
-                status: Status::Fail,
-                summary: String::new(),
-                facts: ClusterFacts::default(),
-                problems: Vec::new(),
-                checklist: Vec::new(),
-                best_practices: Vec::new(),
-                coverage: Coverage::default(),
-                errors: Vec::new(),
-            },
+            diagnosis: Diagnosis::unknown("prod".into(), time),
             reports: vec![RuleReport {
                 rule: (0, 0),
                 error: None,

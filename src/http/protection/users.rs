@@ -1,7 +1,7 @@
 //! Users and their passwords.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{BTreeMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bcrypt::HashParts;
 use rustls::crypto::ring;
@@ -11,9 +11,9 @@ use tokio::sync::Semaphore;
 /// The lowest cost of bcrypt that there is.
 const MIN_COST: u32 = 4;
 
-/// The highest that is taken. Each further one doubles the time: at 18 a check takes seconds, and who asks has waited
-/// long enough.
-const MAX_COST: u32 = 18;
+/// The highest that is taken. Each further one doubles the time: at 14 a check takes about a second on a core of today,
+/// at 18 longer than any request may take. A slower core, and a few who wait for their turn, must fit into that too.
+const MAX_COST: u32 = 14;
 
 /// How many outcomes are remembered, of either kind. Scrapers send the same few over and over.
 const MAX_REMEMBERED: usize = 100;
@@ -64,7 +64,7 @@ impl Users {
 
 /// Checks passwords, one at a time, and remembers the outcomes: a scrape every few seconds must not cost a hash each time.
 pub(super) struct Judge {
-    seen: Mutex<Seen>,
+    seen: Arc<Mutex<Seen>>,
     /// Whose turn it is: hashing takes a whole core.
     turn: Arc<Semaphore>,
     /// In front of what is remembered, so that nobody can tell it from the outside, nor a password from it.
@@ -74,8 +74,8 @@ pub(super) struct Judge {
 /// Good and bad ones apart: guesses must not crowd out those that scrape.
 #[derive(Default)]
 struct Seen {
-    good: HashMap<[u8; 32], ()>,
-    bad: HashMap<[u8; 32], ()>,
+    good: HashSet<[u8; 32]>,
+    bad: HashSet<[u8; 32]>,
 }
 
 impl Default for Judge {
@@ -85,7 +85,7 @@ impl Default for Judge {
         // either, and TLS is not to be had at all.
         let _ = ring::default_provider().secure_random.fill(&mut salt);
         Self {
-            seen: Mutex::default(),
+            seen: Arc::default(),
             turn: Arc::new(Semaphore::new(1)),
             salt,
         }
@@ -96,9 +96,10 @@ impl Judge {
     /// Whether a user may come in with a password.
     pub(super) async fn admits(&self, users: &Users, user: &str, password: &[u8]) -> bool {
         let known = users.hashes.get(user);
+        let is_known = known.is_some();
         let hash = known.unwrap_or(&users.decoy).clone();
         let key = self.key(user, &hash, password);
-        if let Some(outcome) = self.remembered(&key) {
+        if let Some(outcome) = self.seen().outcome(&key) {
             return outcome;
         }
         let password = password.to_vec();
@@ -106,19 +107,24 @@ impl Judge {
             return false;
         };
         // Somebody before may have asked the same.
-        if let Some(outcome) = self.remembered(&key) {
+        if let Some(outcome) = self.seen().outcome(&key) {
             return outcome;
         }
+        let seen = Arc::clone(&self.seen);
         let checked = tokio::task::spawn_blocking(move || {
-            // Held here, so that a client that hangs up does not let the next one begin meanwhile.
+            // Held and remembered here: a client that hangs up, or is answered that it took too long, does not let the
+            // next one begin meanwhile, and finds the outcome when it comes back.
             let _turn = turn;
-            bcrypt::verify(password, &hash).unwrap_or(false)
+            // First the check and then whether there is such a user, so that either takes as long.
+            let outcome = bcrypt::verify(password, &hash).unwrap_or(false) && is_known;
+            locked(&seen).remember(key, outcome);
+            outcome
         });
-        // First the check and then whether there is such a user, so that either takes as long.
-        let matches = checked.await.unwrap_or(false);
-        let outcome = matches && known.is_some();
-        self.remember(key, outcome);
-        outcome
+        checked.await.unwrap_or(false)
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        locked(&self.seen)
     }
 
     /// What an attempt is remembered as. The hash is part of it, so that a changed one is checked anew.
@@ -132,24 +138,28 @@ impl Judge {
         }
         digest.finalize().into()
     }
+}
 
-    fn remembered(&self, key: &[u8; 32]) -> Option<bool> {
-        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let good = seen.good.contains_key(key);
-        (good || seen.bad.contains_key(key)).then_some(good)
+impl Seen {
+    fn outcome(&self, key: &[u8; 32]) -> Option<bool> {
+        let good = self.good.contains(key);
+        (good || self.bad.contains(key)).then_some(good)
     }
 
-    fn remember(&self, key: [u8; 32], outcome: bool) {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+    fn remember(&mut self, key: [u8; 32], outcome: bool) {
         let all = match outcome {
-            true => &mut seen.good,
-            false => &mut seen.bad,
+            true => &mut self.good,
+            false => &mut self.bad,
         };
         if all.len() >= MAX_REMEMBERED {
             all.clear();
         }
-        all.insert(key, ());
+        all.insert(key);
     }
+}
+
+fn locked(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
+    seen.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -205,7 +215,7 @@ mod tests {
         for guess in 0..MAX_REMEMBERED + 10 {
             assert!(!judge.admits(&users, "ann", guess.to_string().as_bytes()).await);
         }
-        let seen = judge.seen.lock().unwrap();
+        let seen = judge.seen();
         assert_eq!((seen.good.len(), seen.bad.len()), (1, 10));
     }
 
@@ -218,6 +228,23 @@ mod tests {
             assert!(!judge.admits(&users, user, b"wrong").await);
             assert_eq!(judge.turn.available_permits(), 1, "{user}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_check_that_nobody_waits_for_any_more_is_remembered() {
+        let judge = Judge::default();
+        // Dear enough to be still going on when the first poll is over.
+        let users = Users::new(vec![("ann".to_owned(), bcrypt::hash("a", 9).unwrap())]).unwrap();
+        let mut asked = Box::pin(judge.admits(&users, "ann", b"a"));
+        assert!(futures::poll!(&mut asked).is_pending());
+        drop(asked);
+        // Its turn is over when it is done.
+        let _turn = judge.turn.acquire().await.unwrap();
+        assert_eq!(judge.seen().good.len(), 1);
+        assert!(
+            judge.admits(&users, "ann", b"a").await,
+            "it would wait for its turn"
+        );
     }
 
     #[test]
@@ -248,11 +275,11 @@ mod tests {
 
     #[test]
     fn what_is_no_hash_is_refused_without_being_repeated() {
-        let dear = bcrypt::hash("x", 4).unwrap().replacen("$04$", "$19$", 1);
+        let dear = bcrypt::hash("x", 4).unwrap().replacen("$04$", "$15$", 1);
         for (text, why) in [
             ("hunter2", "a hash by bcrypt"),
             ("", "a hash by bcrypt"),
-            (&dear, "the cost of the hash is 19; it may be 4 to 18"),
+            (&dear, "the cost of the hash is 15; it may be 4 to 14"),
         ] {
             let error = check_hash(text).unwrap_err();
             assert!(error.contains(why), "{error}");

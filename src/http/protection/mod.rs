@@ -87,6 +87,8 @@ pub(super) struct Settings {
     demands_certificates: bool,
     /// Whether the certificates that they show are verified.
     verifies_certificates: bool,
+    /// Whether the certificates that they show must have one of certain names.
+    limits_names: bool,
     /// None: everybody.
     users: Option<Arc<Users>>,
     rate: Option<Rate>,
@@ -252,6 +254,7 @@ fn read(path: &Path) -> (Stamps, Result<Settings, ProtectionError>) {
         tls: built,
         demands_certificates: tls.is_some_and(|tls| tls.auth.demands()),
         verifies_certificates: tls.is_some_and(|tls| tls.auth.verifies()),
+        limits_names: tls.is_some_and(|tls| !tls.allowed_sans.is_empty()),
         users: Users::new(file.users).map(Arc::new),
         rate: file.rate,
         headers: file.headers,
@@ -279,6 +282,11 @@ fn lost(old: &Settings, new: &Settings) -> Option<&'static str> {
             old.verifies_certificates,
             new.verifies_certificates,
             "client certificates would no longer be verified",
+        ),
+        (
+            old.limits_names,
+            new.limits_names,
+            "client certificates of any name would be let in",
         ),
     ];
     let mut lost = was_and_is.into_iter().filter(|(was, is, _)| *was && !*is);

@@ -391,6 +391,11 @@ fn protection_is_not_taken_away_from_a_server_that_runs() {
             tls("  client_auth_type: RequireAnyClientCert\n"),
             "client certificates would no longer be verified",
         ),
+        (
+            format!("{verified}  client_allowed_sans: [a]\n"),
+            verified.clone(),
+            "client certificates of any name would be let in",
+        ),
     ] {
         let (folder, protection) = opened(&before);
         let summary = protection.summary();
@@ -399,11 +404,17 @@ fn protection_is_not_taken_away_from_a_server_that_runs() {
         assert!(error.contains(words) && error.contains("restart"), "{error}");
         assert_eq!(protection.summary(), summary);
     }
-    // More is no matter.
+    // More is no matter, and neither are other names.
     let (folder, protection) = opened(&users);
-    write(&folder, &format!("{verified}{users}"));
-    protection.reload().unwrap();
-    assert_eq!(protection.summary(), "TLS, client certificates, users");
+    for names in [
+        "",
+        "  client_allowed_sans: [a]\n",
+        "  client_allowed_sans: [b, c]\n",
+    ] {
+        write(&folder, &format!("{verified}{names}{users}"));
+        protection.reload().unwrap();
+        assert_eq!(protection.summary(), "TLS, client certificates, users");
+    }
 }
 
 mod over_http {

@@ -28,12 +28,16 @@ use super::protection::{Protection, is_http2};
 /// browsers, and below the usual limit of 1024 descriptors, of which the members need some too.
 const MAX_CONNECTIONS: usize = 512;
 
-/// How long a client may take to send a request's head, counted from the end of the one before it: it also ends
-/// connections that idle. Not a usual scrape interval, so that no scraper reuses a connection just as it is closed.
+/// How long a client may take to send a request's head. Over HTTP/1 it is counted from the end of the request before and
+/// so also ends connections that idle; over HTTP/2 it is for the first request. Not a usual scrape interval, so that no scraper reuses a connection just as it is closed.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// How long a TLS handshake may take: as long as a head, for the same reason.
 const HANDSHAKE_TIMEOUT: Duration = HEAD_TIMEOUT;
+
+/// How long a connection over HTTP/2 may be without a further request. Ten times what a request may take, so that one
+/// under way is answered long before, and a large answer reaches a slow reader; not a usual scrape interval.
+const HTTP2_IDLE_TIMEOUT: Duration = Duration::from_secs(100);
 
 /// The most requests that one connection may have under way over HTTP/2. A browser's page needs three at a time.
 const MAX_STREAMS: u32 = 32;
@@ -238,7 +242,9 @@ async fn converse<Io>(
 ) where
     Io: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let (asks, asked) = watch::channel(());
     let service = tower::service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
+        asks.send_replace(());
         request.extensions_mut().insert(ConnectInfo(peer));
         let answer =
             tower::ServiceExt::oneshot(router.clone(), Request::from(request.map(axum::body::Body::new)));
@@ -252,11 +258,22 @@ async fn converse<Io>(
         // Fails when the sender is gone, which is the signal.
         _ = stopped.changed() => {}
         () = sleep(MAX_CONNECTION_AGE) => {}
+        // hyper itself sees to it over HTTP/1.
+        () = no_request(asked), if http2 => {}
     }
     connection.as_mut().graceful_shutdown();
     match timeout(DRAIN_TIMEOUT, connection).await {
         Ok(result) => log(peer, result),
         Err(_) => tracing::debug!(%peer, "cut a connection that did not end by itself"),
+    }
+}
+
+/// Ends when a client over HTTP/2 asked nothing for too long. One that never asked anything has shown no credentials, nor
+/// that it speaks HTTP at all: it may not keep its slot as long as others.
+async fn no_request(mut asked: watch::Receiver<()>) {
+    let mut limit = HEAD_TIMEOUT;
+    while let Ok(Ok(())) = timeout(limit, asked.changed()).await {
+        limit = HTTP2_IDLE_TIMEOUT;
     }
 }
 
@@ -290,7 +307,8 @@ fn log(peer: SocketAddr, result: Result<(), Box<dyn std::error::Error + Send + S
 #[cfg(test)]
 mod tests {
     use axum::routing::get;
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use http_body_util::{BodyExt, Empty};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
     use tokio::sync::oneshot;
     use tokio::task::JoinHandle;
     use tokio::time::Instant;
@@ -464,11 +482,8 @@ mod tests {
         assert!(rest(late).await.ends_with("here"));
     }
 
-    #[tokio::test]
-    async fn http2_is_spoken_where_tls_settles_on_it_and_ends_with_the_server() {
-        use axum::http::{Request, Version};
-        use http_body_util::{BodyExt, Empty};
-
+    /// A connection over HTTP/2 without TLS: the client's end, and when it ends. It ends when the sender is dropped.
+    fn http2() -> (DuplexStream, watch::Sender<()>, JoinHandle<()>) {
         async fn version(request: axum::extract::Request) -> String {
             format!("{:?}", request.version())
         }
@@ -476,19 +491,71 @@ mod tests {
         let (stop, stopped) = watch::channel(());
         let router = Router::new().route("/", get(version));
         let peer = SocketAddr::from(([127, 0, 0, 1], 1));
-        let served = tokio::spawn(converse(far, true, peer, router, stopped));
-        let (mut sender, connection) =
-            hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(ours))
-                .await
-                .unwrap();
-        let client = tokio::spawn(connection);
-        let request = Request::get("http://localhost/").version(Version::HTTP_2);
-        let request = request.body(Empty::<axum::body::Bytes>::new()).unwrap();
-        let answer = sender.send_request(request).await.unwrap();
+        (
+            ours,
+            stop,
+            tokio::spawn(converse(far, true, peer, router, stopped)),
+        )
+    }
+
+    type Http2Client = hyper::client::conn::http2::SendRequest<Empty<axum::body::Bytes>>;
+
+    /// A client that answers pings and whatever else the server wants of it.
+    async fn http2_client(stream: DuplexStream) -> (Http2Client, JoinHandle<hyper::Result<()>>) {
+        let shaken = hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await;
+        let (client, connection) = shaken.unwrap();
+        (client, tokio::spawn(connection))
+    }
+
+    async fn ask(client: &mut Http2Client) {
+        let request = hyper::Request::get("http://localhost/").version(hyper::Version::HTTP_2);
+        let answer = client
+            .send_request(request.body(Empty::new()).unwrap())
+            .await
+            .unwrap();
         let body = answer.into_body().collect().await.unwrap().to_bytes();
         assert_eq!(body, "HTTP/2.0");
+    }
+
+    #[tokio::test]
+    async fn http2_is_spoken_where_tls_settles_on_it_and_ends_with_the_server() {
+        let (stream, stop, served) = http2();
+        let (mut client, connection) = http2_client(stream).await;
+        ask(&mut client).await;
         drop(stop);
         served.await.unwrap();
-        client.await.unwrap().unwrap();
+        connection.await.unwrap().unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn http2_without_a_request_is_cut_off_as_soon_as_a_stalled_head() {
+        let begun = Instant::now();
+        // Nothing at all, the preface included.
+        let (_silent, _stop, served) = http2();
+        served.await.unwrap();
+        assert_eq!(begun.elapsed(), HEAD_TIMEOUT + DRAIN_TIMEOUT);
+
+        let begun = Instant::now();
+        let (stream, _stop, served) = http2();
+        let (_client, connection) = http2_client(stream).await;
+        served.await.unwrap();
+        assert_eq!(begun.elapsed(), HEAD_TIMEOUT);
+        connection.await.unwrap().unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn http2_that_idles_is_ended_and_one_in_use_is_not() {
+        let (stream, _stop, served) = http2();
+        let (mut client, connection) = http2_client(stream).await;
+        // As often as a Prometheus scrapes by default.
+        for _ in 0..5 {
+            ask(&mut client).await;
+            sleep(Duration::from_secs(60)).await;
+        }
+        ask(&mut client).await;
+        let begun = Instant::now();
+        served.await.unwrap();
+        assert_eq!(begun.elapsed(), HTTP2_IDLE_TIMEOUT);
+        connection.await.unwrap().unwrap();
     }
 }

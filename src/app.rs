@@ -154,9 +154,11 @@ impl App {
             },
             clock: cycle::now,
         };
+        // Before anything can be reloaded: it sets what a reload may change.
+        let router = http::router(state);
         let reloader = tokio::spawn(
             Reloader {
-                config,
+                started: config,
                 watched,
                 protection: Arc::clone(&protection),
                 notifier: notifier.clone(),
@@ -165,7 +167,7 @@ impl App {
             }
             .run(asked, reload),
         );
-        http::serve(listener, http::router(state), protection, shutdown).await;
+        http::serve(listener, router, protection, shutdown).await;
         reloader.abort();
         // The cycles end with it, so nothing more comes into the queues.
         let _ = reloader.await;
@@ -176,7 +178,8 @@ impl App {
 
 /// The owner of the running clusters: the only one who starts and ends them.
 struct Reloader {
-    config: Config,
+    /// The configuration of the start. Some of it is in force until the end, whatever is read later.
+    started: Config,
     watched: Vec<Watched>,
     protection: Arc<http::Protection>,
     notifier: Notifier,
@@ -213,27 +216,44 @@ impl Reloader {
 
     /// Does all that may fail first; only then is anything changed.
     async fn reload(&mut self) -> anyhow::Result<()> {
-        let config = self.config.reload().await?;
+        let config = self.started.reload().await?;
         let rules = load_rules(&config)?;
         let prepared = prepare_all(&config, &rules, &self.watched)?;
-        if config.web.config_file == self.config.web.config_file {
+        if config.web.config_file == self.started.web.config_file {
             self.protection.reload().map_err(in_words)?;
         } else {
+            // Only checked, so that the next start does not fail for it. The file of the start may be gone already.
             protection(&config)?;
-            tracing::warn!("a new web.config_file takes effect at the next start");
         }
-        if config.web.listen_address != self.config.web.listen_address {
-            tracing::warn!("a new web.listen_address takes effect at the next start");
+        for key in waiting_for_a_start(&self.started, &config) {
+            tracing::warn!("the new {key} takes effect at the next start; until then the old one holds");
         }
         self.notifier.reload(config.alerting.clone());
         let running = std::mem::take(&mut self.watched);
         self.watched = watch_all(&config, &rules, &self.notifier, prepared, running);
         self.publish
             .send_replace(for_http(&config, &rules, &self.watched));
+        self.protection
+            .enable_remote_reload(config.web.enable_remote_reload);
         self.level.set(config.log.level);
-        self.config = config;
         Ok(())
     }
+}
+
+/// The keys of which a running server has the value that it started with, where another was read since.
+fn waiting_for_a_start(started: &Config, read: &Config) -> Vec<&'static str> {
+    let differs = [
+        (
+            "web.listen_address",
+            started.web.listen_address != read.web.listen_address,
+        ),
+        ("web.config_file", started.web.config_file != read.web.config_file),
+        ("log.format", started.log.format != read.log.format),
+    ];
+    differs
+        .iter()
+        .filter_map(|(key, differs)| differs.then_some(*key))
+        .collect()
 }
 
 /// What protects the server, as the file says that the configuration names.
@@ -495,5 +515,73 @@ async fn watch_for(mut cycle: Cycle, window: Duration, interval: Duration) -> (D
             return (snapshot.diagnosis, recording);
         }
         tokio::time::sleep_until((begun + interval).min(end)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use futures::FutureExt as _;
+
+    use super::*;
+    use crate::config::{Discover, Flags, Found, Loader};
+    use crate::telemetry;
+
+    /// The configuration of a file with one more section.
+    async fn config(file: &Path, section: &str) -> Config {
+        let clusters = "clusters: [{name: etcd, endpoints: 'http://127.0.0.1:9'}]";
+        fs::write(file, format!("{clusters}\n{section}\n")).unwrap();
+        let flags = Flags {
+            config_file: Some(file.to_owned()),
+            ..Flags::default()
+        };
+        let discover: Discover = Arc::new(|_, _| async { Ok(vec![Found::default()]) }.boxed());
+        Loader::new(flags, Vec::new(), discover).load().await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_only_a_start_applies_is_named_at_a_reload() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("etcd-doctor.yaml");
+        let started = config(&file, "").await;
+        for (section, waiting) in [
+            (
+                "web: {listen_address: '127.0.0.1:1'}",
+                &["web.listen_address"][..],
+            ),
+            ("web: {config_file: web.yaml}", &["web.config_file"]),
+            ("log: {format: json, level: debug}", &["log.format"]),
+            ("web: {enable_remote_reload: true}", &[]),
+        ] {
+            let read = config(&file, section).await;
+            assert_eq!(waiting_for_a_start(&started, &read), waiting);
+            assert_eq!(waiting_for_a_start(&read, &started), waiting);
+            assert!(waiting_for_a_start(&read, &read).is_empty(), "{section}");
+        }
+    }
+
+    #[tokio::test]
+    async fn each_reload_says_anew_whether_other_hosts_may_ask_for_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("etcd-doctor.yaml");
+        let section = |enabled| format!("web: {{enable_remote_reload: {enabled}}}\nlog: {{level: off}}");
+        let started = config(&file, &section(true)).await;
+        let rules = load_rules(&started).unwrap();
+        let protection = Arc::new(http::Protection::none());
+        let mut reloader = Reloader {
+            watched: Vec::new(),
+            protection: Arc::clone(&protection),
+            notifier: Notifier::start(started.alerting.clone()),
+            publish: watch::channel(for_http(&started, &rules, &[])).0,
+            level: telemetry::start(started.log).unwrap(),
+            started,
+        };
+        for enabled in [true, false, true] {
+            config(&file, &section(enabled)).await;
+            reloader.reload().await.unwrap();
+            assert_eq!(protection.remote_reload_is_enabled(), enabled);
+        }
     }
 }

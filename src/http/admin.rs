@@ -38,7 +38,7 @@ fn not_ready(why: &str) -> (StatusCode, String) {
 
 /// Reads the configuration anew and answers when it is in force, or what is wrong with it.
 pub(super) async fn reload(Extract(state): Extract<State>, request: Parts) -> Result<&'static str, ApiError> {
-    if !state.enable_reload_remotely && !is_local(&request) {
+    if !state.protection.remote_reload_is_enabled() && !is_local(&request) {
         return Err(ApiError::forbidden(
             "a reload is taken from the host of etcd-doctor itself only; send it there, send the process SIGHUP, or \
              allow reloads from other hosts in the configuration",
@@ -142,6 +142,9 @@ mod tests {
         api.peer = Some("192.0.2.1:1".parse().unwrap());
         let answer = api.send("POST", "/-/reload").await;
         assert_eq!(answer.body, "etcd-doctor has reloaded its configuration.\n");
+        // And forbidden again.
+        api.state.protection.enable_remote_reload(false);
+        assert_eq!(api.send("POST", "/-/reload").await.status, StatusCode::FORBIDDEN);
     }
 
     #[tokio::test]

@@ -203,6 +203,46 @@ async fn real_prometheus_scrapes_over_mutual_tls_and_with_a_user_through_changes
 }
 
 #[tokio::test]
+async fn another_file_is_checked_at_each_reload_and_waits_for_the_next_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    write(&at("old.yaml"), "rate_limit: {}\n", 100);
+    let mut doctor = Doctor::start_listening(&config(&at("old.yaml"))).await;
+
+    // The old file may go once the configuration names another: what was read of it stays in force.
+    fs::remove_file(at("old.yaml")).unwrap();
+    doctor.write_config(&config(&at("new.yaml")));
+    for (text, status, words) in [
+        (&*users("any"), 200, "reloaded"),
+        (&*users("other"), 200, "reloaded"),
+        ("basic_auth_user: {}\n", 500, "new.yaml:1:1: unknown field"),
+        ("rate_limit: {}\n", 200, "reloaded"),
+    ] {
+        write(&at("new.yaml"), text, 50);
+        let answer = doctor.post("/-/reload").await;
+        assert_eq!(answer.status, status, "{}", answer.body);
+        assert!(answer.body.contains(words), "{}", answer.body);
+    }
+    let warnings = |log: &str, key: &str| log.matches(&format!("the new {key} takes effect")).count();
+    let log = doctor.process().log();
+    assert_eq!(warnings(&log, "web.config_file"), 3, "{log}");
+    assert_eq!(warnings(&log, "log.format"), 0, "{log}");
+
+    // Back to what it started with, which then counts again.
+    let mut back: serde_json::Value = serde_json::from_str(&config(&at("old.yaml"))).unwrap();
+    back["log"] = json!({ "format": "json" });
+    doctor.write_config(&back.to_string());
+    for (text, status) in [("basic_auth_user: {}\n", 500), ("rate_limit: {}\n", 200)] {
+        write(&at("old.yaml"), text, 40);
+        let answer = doctor.post("/-/reload").await;
+        assert_eq!(answer.status, status, "{}", answer.body);
+    }
+    let log = doctor.process().log();
+    assert_eq!(warnings(&log, "web.config_file"), 3, "{log}");
+    assert_eq!(warnings(&log, "log.format"), 1, "{log}");
+}
+
+#[tokio::test]
 async fn a_file_that_cannot_be_used_is_refused_before_anything_is_bound() {
     let dir = tempfile::tempdir().unwrap();
     let web = dir.path().join("web.yaml");

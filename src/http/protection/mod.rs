@@ -13,7 +13,7 @@ mod tls;
 mod users;
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -69,6 +69,8 @@ pub struct Protection {
     bucket: Mutex<Option<Bucket>>,
     refusals: AtomicU64,
     handshake_failures: AtomicU64,
+    /// Not of the file: each reload of the configuration says it anew.
+    remote_reload: AtomicBool,
 }
 
 struct Live {
@@ -133,6 +135,7 @@ impl Protection {
             bucket: Mutex::default(),
             refusals: AtomicU64::default(),
             handshake_failures: AtomicU64::default(),
+            remote_reload: AtomicBool::default(),
         }
     }
 
@@ -202,6 +205,16 @@ impl Protection {
                 Err(error)
             }
         }
+    }
+
+    /// Says whether a reload may be asked for from other hosts from now on. Not until this was said.
+    pub fn enable_remote_reload(&self, enabled: bool) {
+        self.remote_reload.store(enabled, Ordering::Relaxed);
+    }
+
+    /// Whether a reload may be asked for from other hosts.
+    pub fn remote_reload_is_enabled(&self) -> bool {
+        self.remote_reload.load(Ordering::Relaxed)
     }
 
     /// Notes a connection that ended before it was one.

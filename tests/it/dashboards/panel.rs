@@ -119,19 +119,18 @@ fn defaults(of: &Panel) -> Value {
         // Of several series each has its own colour, of states and single values the one that judges them.
         "color": {"mode": if of.kind == Kind::Timeseries { "palette-classic" } else { "thresholds" }},
     });
-    if let Some(none) = &of.none {
+    if let Some((none, _)) = &of.none {
         defaults["noValue"] = json!(none);
     }
-    if !of.judged.states.is_empty() {
-        defaults["mappings"] = mappings(&of.judged);
-    }
+    let nothing = of.none.as_ref().map(|(none, colour)| (&**none, colour.name()));
+    defaults["mappings"] = match of.kind {
+        Kind::Stat => mappings(&of.judged, nothing.unwrap_or(("No data", Colour::Unknown.name()))),
+        _ => json!(states(&of.judged)),
+    };
     match of.kind {
         Kind::Timeseries => {
             if !of.signed {
                 defaults["min"] = json!(0);
-            }
-            if let Some(max) = of.max {
-                defaults["max"] = json!(max);
             }
             let line = if of.judged.bounds.is_empty() {
                 "off"
@@ -146,6 +145,10 @@ fn defaults(of: &Panel) -> Value {
                 "spanNulls": false,
                 "thresholdsStyle": {"mode": line},
             });
+            if let Some(max) = of.max {
+                // What is above is drawn all the same: a quota that was lowered is exceeded.
+                defaults["custom"]["axisSoftMax"] = json!(max);
+            }
         }
         Kind::Timeline => defaults["custom"] = json!({"fillOpacity": 80, "lineWidth": 0}),
         Kind::Table => {
@@ -181,12 +184,27 @@ fn thresholds(judged: &Judged) -> Value {
     json!({"mode": "absolute", "steps": steps})
 }
 
-fn mappings(judged: &Judged) -> Value {
+/// The states of a value, and what there is in place of none: Grafana would give that the first colour, which is the worst
+/// where less is worse.
+fn mappings(judged: &Judged, (nothing, colour): (&str, &str)) -> Value {
+    let null = json!({
+        "type": "special",
+        "options": {"match": "null", "result": {"text": nothing, "color": colour, "index": judged.states.len()}},
+    });
+    let mut all = states(judged);
+    all.push(null);
+    json!(all)
+}
+
+fn states(judged: &Judged) -> Vec<Value> {
+    if judged.states.is_empty() {
+        return Vec::new();
+    }
     let mut options = json!({});
     for (index, (state, (text, colour))) in judged.states.iter().enumerate() {
         options[state.to_string()] = json!({"text": text, "color": colour.name(), "index": index});
     }
-    json!([{"type": "value", "options": options}])
+    vec![json!({"type": "value", "options": options})]
 }
 
 /// Of a table, what each column is; of other panels nothing.
@@ -199,9 +217,7 @@ fn overrides(of: &Panel) -> Vec<Value> {
             property("unit", json!(column.unit)),
             property("thresholds", thresholds(&column.judged)),
         ];
-        if !column.judged.states.is_empty() {
-            properties.push(property("mappings", mappings(&column.judged)));
-        }
+        properties.push(property("mappings", mappings(&column.judged, ("", "transparent"))));
         if !column.judged.unjudged {
             properties.push(property(
                 "custom.cellOptions",

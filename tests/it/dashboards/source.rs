@@ -72,8 +72,8 @@ pub struct Panel {
     /// What a stat shows: its value, the name of its series, or both.
     #[serde(default)]
     pub show: Show,
-    /// What a stat shows where there is nothing.
-    pub none: Option<String>,
+    /// What a stat shows where there is nothing, and what that means.
+    pub none: Option<(String, Colour)>,
     #[serde(default)]
     pub queries: Vec<Query>,
     #[serde(flatten)]

@@ -24,8 +24,8 @@ nothing else: what they see is what you see.
   `etcd_doctor_collector_success` of that collector is 0, and the coverage of the diagnosis says why and what to do.
 - A member that left the cluster leaves no series. One that does not answer keeps those that others tell of it, such as
   `etcd_doctor_member_reachable`.
-- The collectors `disk`, `filesystem`, `pressure`, `process`, `scheduling`, `cgroup`, `memory`, `certificate_files` and
-  `logs` read the host that etcd-doctor runs on. Where no member runs there, they have no series, and that is no failure.
+- The collectors `disk`, `filesystem`, `pressure`, `process`, `process_io`, `scheduling`, `cgroup`, `memory`,
+  `certificate_files` and `logs` read the host that etcd-doctor runs on. Where no member runs there, they have no series, and that is no failure.
 - Counters begin at 0 with etcd-doctor, unless they are read from somewhere: then with what they are read from.
 - Histograms have the usual `_bucket`, `_sum` and `_count`. Sums of histograms and of counters are for `rate` and
   `increase`.

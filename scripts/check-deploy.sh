@@ -104,13 +104,15 @@ check_kubernetes() {
     "$peers/kustomize/kustomize" build "deploy/kubernetes/$folder" >"$work/kubernetes/$folder.yaml"
   done
   cp -r deploy/kubernetes "$work/tree"
-  for component in "$work"/tree/components/*/; do
-    component=$(basename "$component")
-    mkdir "$work/tree/with"
-    printf '%s\n' 'kind: Kustomization' 'resources: [../control-plane]' "components: [../components/$component]" \
-      >"$work/tree/with/kustomization.yaml"
-    "$peers/kustomize/kustomize" build "$work/tree/with" >"$work/kubernetes/with-$component.yaml"
-    rm -r "$work/tree/with"
+  for folder in control-plane k3s rke2; do
+    for component in "$work"/tree/components/*/; do
+      component=$(basename "$component")
+      mkdir "$work/tree/with"
+      printf '%s\n' 'kind: Kustomization' "resources: [../$folder]" "components: [../components/$component]" \
+        >"$work/tree/with/kustomization.yaml"
+      "$peers/kustomize/kustomize" build "$work/tree/with" >"$work/kubernetes/$folder-$component.yaml"
+      rm -r "$work/tree/with"
+    done
   done
   manifests pods "$work"/kubernetes/*.yaml
   say "kubernetes: $(find "$work/kubernetes" -name '*.yaml' | wc -l) sets of manifests are good"

@@ -14,6 +14,8 @@ need() { # PACKAGE: the test that follows failed
 command -v cc >/dev/null || need gcc
 command -v make >/dev/null || need make
 command -v curl >/dev/null || need curl
+# What checks deploy/ is of Python's packages. The module venv is there without what it needs to make one.
+python3 -c 'import ensurepip, venv' 2>/dev/null || need python3-venv
 command -v protoc >/dev/null || need protobuf-compiler
 has_descriptor() {
   local include

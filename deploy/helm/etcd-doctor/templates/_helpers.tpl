@@ -45,7 +45,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 
 {{/* Where a distribution keeps etcd's data, and the public files of its certificates. */}}
 {{- define "etcd-doctor.data" -}}
-{{- if eq .Values.controlPlane.distribution "kubeadm" -}}
+{{- if .Values.controlPlane.dataDir -}}
+{{ .Values.controlPlane.dataDir }}
+{{- else if eq .Values.controlPlane.distribution "kubeadm" -}}
 /var/lib/etcd
 {{- else -}}
 /var/lib/rancher/{{ .Values.controlPlane.distribution }}/server/db/etcd
@@ -167,7 +169,10 @@ spec:
         {{- end }}
         {{- if $look }}
         - {name: proc, mountPath: /host/proc, readOnly: true}
-        - {name: sys, mountPath: /host/sys, readOnly: true}
+        # Not all of /sys: what is mounted below it, such as debugfs, would not be read-only.
+        - {name: sys-block, mountPath: /host/sys/block, readOnly: true}
+        - {name: sys-devices, mountPath: /host/sys/devices, readOnly: true}
+        - {name: cgroup, mountPath: /host/sys/fs/cgroup, readOnly: true}
         # What etcd's settings name, at the same place below paths.rootfs. No key is among it.
         - {name: etcd-data, mountPath: /host/rootfs{{ include "etcd-doctor.data" . }}, readOnly: true}
         {{- range $name, $path := include "etcd-doctor.public" . | fromYaml }}
@@ -196,8 +201,12 @@ spec:
     {{- if $look }}
     - name: proc
       hostPath: {path: /proc, type: Directory}
-    - name: sys
-      hostPath: {path: /sys, type: Directory}
+    - name: sys-block
+      hostPath: {path: /sys/block, type: Directory}
+    - name: sys-devices
+      hostPath: {path: /sys/devices, type: Directory}
+    - name: cgroup
+      hostPath: {path: /sys/fs/cgroup, type: Directory}
     - name: etcd-data
       hostPath: {path: {{ include "etcd-doctor.data" . }}, type: Directory}
     {{- range $name, $path := include "etcd-doctor.public" . | fromYaml }}

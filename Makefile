@@ -59,10 +59,10 @@ lint: setup ## format, clippy, rustdoc, rule files, licences and advisories, she
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items --locked
 	@$(MAKE) --no-print-directory rules
 	@scripts/deny.sh
-	@if command -v shellcheck >/dev/null; then shellcheck scripts/*.sh .ci/run; fi
+	@if command -v shellcheck >/dev/null; then shellcheck scripts/*.sh .ci/run; else echo "lint: shell scripts NOT CHECKED: there is no shellcheck here (Debian's package shellcheck has it)"; fi
 
 .PHONY: check-deploy
-check-deploy: ## the files in deploy/, by the tools of the places that they are for
+check-deploy: setup ## the files in deploy/, by the tools of the places that they are for
 	@scripts/check-deploy.sh
 
 .PHONY: bench

@@ -166,6 +166,14 @@ impl Alertmanager {
                 Err(self.trail.timed_out("POST", &url.endpoint, *timeout))
             }
         }
+        // The way there is told with what to do about an etcd.
+        .map_err(|error| match error.reason {
+            Reason::Unreachable | Reason::Timeout => CollectError {
+                fix: "see that Alertmanager runs and answers there, or correct its URL".to_owned(),
+                ..error
+            },
+            _ => error,
+        })
     }
 
     async fn send(&self, alerts: Bytes) -> Result<(), CollectError> {
@@ -214,6 +222,8 @@ impl Alertmanager {
         let reason = match status.as_u16() {
             401 => Reason::Unauthenticated,
             403 => Reason::PermissionDenied,
+            // From a proxy, or on the way up: nothing was told to any Alertmanager.
+            502..=504 => Reason::Unreachable,
             _ => Reason::Refused,
         };
         Err(self.failed(reason, format!("{status} {quote}").trim_end()))

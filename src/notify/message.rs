@@ -99,9 +99,9 @@ fn annotations(all: &[(String, String)]) -> Map<String, Value> {
             continue;
         }
         let Some(room) = left.checked_sub(name.len() + CUT.len()) else {
-            break;
+            continue;
         };
-        let text = cut(text, room.min(MAX_ANNOTATION));
+        let text = cut(text, room.min(MAX_ANNOTATION - CUT.len()));
         left -= (name.len() + text.len()).min(left);
         kept.insert(name.clone(), text.into());
     }
@@ -189,7 +189,7 @@ mod tests {
         assert!(all <= MAX_ANNOTATIONS, "{all}");
         assert!(kept.len() >= 2, "{}", kept.len());
         for text in kept.values() {
-            assert!(size(text) <= MAX_ANNOTATION + CUT.len());
+            assert!(size(text) <= MAX_ANNOTATION);
             assert!(text.as_str().unwrap().ends_with(CUT));
         }
     }

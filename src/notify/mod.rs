@@ -11,8 +11,9 @@
 //! | `instruments` | what is counted of it |
 //!
 //! One task for each cluster reads its snapshots and fills the queues; one for each Alertmanager empties its own. A cycle
-//! waits for none of them, and no Alertmanager for another. All of it is as Prometheus' notifier does it, so that the same
-//! Alertmanager may be told by both.
+//! waits for none of them, and no Alertmanager for another. It is as Prometheus' notifier does it, so that the same Alertmanager
+//! may be told by both, but for two things: all alerts of a cluster go together and in waves, and an alert whose rule cannot be
+//! evaluated goes on, where Prometheus' ends.
 
 mod due;
 mod instruments;
@@ -22,6 +23,7 @@ pub mod relabel;
 mod sender;
 mod waves;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -156,17 +158,17 @@ impl Notifier {
 
     /// Sends the alerts of one cluster, judged at every `interval`, until its snapshots end.
     pub async fn follow(self, interval: Duration, mut snapshots: watch::Receiver<Option<Arc<Snapshot>>>) {
-        let mut routes = self.routes.subscribe();
         let mut sent = Sent::default();
-        let mut since = None;
+        let (mut in_force, mut since) = (None, None);
         while snapshots.changed().await.is_ok() {
             let Some(snapshot) = snapshots.borrow_and_update().clone() else {
                 continue;
             };
-            if routes.has_changed().unwrap_or(false) {
+            let routes = Arc::clone(&self.routes.borrow());
+            if !in_force.is_some_and(|before| Arc::ptr_eq(&before, &routes)) {
                 sent = Sent::default();
             }
-            let routes = Arc::clone(&routes.borrow_and_update());
+            in_force = Some(Arc::clone(&routes));
             let since = *since.get_or_insert(snapshot.time);
             routes.send(&snapshot, interval, since, &mut sent);
         }
@@ -199,7 +201,7 @@ impl Routes {
         });
         let always = Judged { interval, rule: None };
         let alerts = of_rules.chain(watchdog.iter().map(|alert| (alert, always)));
-        let mut due = sent.due(alerts, resend_delay, snapshot.time);
+        let due = sent.due(alerts, resend_delay, snapshot.time);
         if due.is_empty() || self.queues.iter().all(Vec::is_empty) {
             return;
         }
@@ -207,37 +209,41 @@ impl Routes {
             &snapshot.rules,
             due.iter().filter_map(|(_, judged)| judged.rule).collect(),
         );
-        let wave = |alert: &Alert| waves.get(alert.labels.get("alertname")).copied().unwrap_or(0);
-        due.sort_by_key(|(alert, _)| wave(alert));
-        let mut waiting: Vec<Vec<Message>> = vec![Vec::new(); self.queues.len()];
+        let origin = Origin {
+            external_url: &self.settings.external_url,
+            cluster: &snapshot.cluster,
+        };
+        // What is sent to each group of Alertmanagers, by the labels that it has there.
+        let mut waiting = vec![BTreeMap::new(); self.queues.len()];
         for (alert, Judged { interval, .. }) in due {
             let valid_until = snapshot.time.plus(VALID_FOR * resend_delay.max(interval));
-            let texts = self.messages(snapshot, alert, valid_until);
-            for (messages, text) in waiting.iter_mut().zip(texts) {
-                let wave = wave(alert);
-                messages.extend(text.map(|text| Message { text, wave }));
+            let wave = waves.get(alert.labels.get("alertname")).copied().unwrap_or(0);
+            for (messages, labels) in waiting.iter_mut().zip(self.labels(alert)) {
+                let Some(labels) = labels else {
+                    continue;
+                };
+                // Those that fire come first: one that is over must not end them where relabelling makes the two one.
+                messages.entry(labels).or_insert_with_key(|labels| Message {
+                    text: message::text(alert, labels, valid_until, &origin).into(),
+                    wave,
+                });
             }
         }
         for (messages, queues) in waiting.into_iter().zip(&self.queues) {
+            let mut messages: Vec<Message> = messages.into_values().collect();
+            messages.sort_by_key(|message| message.wave);
             for queue in queues {
                 queue.push(messages.iter().cloned());
             }
         }
     }
 
-    /// What an alert is to each group of Alertmanagers; nothing where relabelling drops it.
-    fn messages(&self, snapshot: &Snapshot, alert: &Alert, valid_until: Timestamp) -> Vec<Option<Arc<str>>> {
+    /// The labels of an alert for each group of Alertmanagers; none where relabelling drops it.
+    fn labels(&self, alert: &Alert) -> Vec<Option<Labels>> {
         let settings = &self.settings;
-        let origin = Origin {
-            external_url: &settings.external_url,
-            cluster: &snapshot.cluster,
-        };
         let labels = settings.external_labels.merged(&alert.labels);
         let labels = relabel::apply(&settings.relabel, labels);
-        let of_group = |group: &Group| {
-            let labels = relabel::apply(&group.relabel, labels.clone()?)?;
-            Some(message::text(alert, &labels, valid_until, &origin).into())
-        };
+        let of_group = |group: &Group| relabel::apply(&group.relabel, labels.clone()?);
         settings.alertmanagers.iter().map(of_group).collect()
     }
 }

@@ -67,7 +67,7 @@ impl Sender {
             tracing::warn!(
                 alertmanager = self.settings.url.of_alerts(),
                 alerts,
-                "gave up sending the alerts that still wait"
+                "gave up sending the alerts that were not taken by now"
             );
         }
     }
@@ -84,13 +84,12 @@ impl Drop for Sender {
 async fn send(alertmanager: Alertmanager, name: String, queue: Arc<Queue>, counters: Arc<Counters>) {
     let mut trouble = None;
     while let Some(batch) = queue.take(BATCH).await {
-        let texts: Vec<&str> = batch.iter().map(|message| &*message.text).collect();
-        let alerts = Bytes::from(format!("[{}]", texts.join(",")));
+        let alerts = Bytes::from(format!("[{}]", batch.texts.join(",")));
         let begun = Instant::now();
         let outcome = alertmanager.post(alerts).await;
-        counters.note(batch.len(), begun.elapsed(), outcome.is_ok());
+        counters.note(batch.texts.len(), begun.elapsed(), outcome.is_ok());
         if outcome.as_ref().is_err_and(never_arrived) {
-            queue.drop_followers();
+            queue.drop_followers(&batch);
         }
         log(&name, outcome, &mut trouble);
     }

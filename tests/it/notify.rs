@@ -50,12 +50,14 @@ fn telling(cluster: &EtcdCluster, urls: &[&str]) -> Value {
     config
 }
 
-/// The number of one metric for one Alertmanager.
+/// The number of one metric for one Alertmanager. All begin at 0.
 async fn counted(doctor: &Doctor, metric: &str, url: &str) -> f64 {
     let metric = format!("etcd_doctor_notifications_{metric}");
     let rows = doctor.metric(&metric).await;
     let of_url = rows.iter().find(|(labels, _)| labels.contains(url));
-    of_url.map_or(0.0, |(_, value)| *value)
+    of_url
+        .unwrap_or_else(|| panic!("no {metric} for {url}: {rows:?}"))
+        .1
 }
 
 /// Waits until so many pages came, and gives all of them.
@@ -71,8 +73,14 @@ async fn pages(webhook: &Webhook, count: usize) -> Vec<String> {
     .await
 }
 
-/// Checks that the page came once, and then once that it is over; symptoms that were muted may end along with it.
-fn ends(told: &[String], page: &str, name: &str) {
+/// Checks that the page came once, and then once that it is over, and nothing after it; symptoms that were muted may end along
+/// with it.
+async fn ends(webhook: &Webhook, page: &str, name: &str) {
+    /// Longer than the interval of a group.
+    const NO_MORE: Duration = Duration::from_secs(6);
+    pages(webhook, 2).await;
+    tokio::time::sleep(NO_MORE).await;
+    let told = webhook.told("pager");
     let (group, _) = page.strip_prefix("firing ").unwrap().split_once(':').unwrap();
     assert_eq!((told.len(), told[0].as_str()), (2, page), "{told:?}");
     assert!(
@@ -169,7 +177,7 @@ async fn a_full_quota_pages_once_whatever_befalls_alertmanager_and_resolves_once
     for doctor in &mut doctors {
         doctor.process().signal(Signal::CONT);
     }
-    ends(&pages(&webhook, 2).await, page, FULL);
+    ends(&webhook, page, FULL).await;
     assert!(!webhook.told("dead-man").is_empty());
 }
 
@@ -227,7 +235,7 @@ async fn an_election_storm_pages_once_and_resolves_once() {
     for member in 0..etcd.len() {
         etcd.resume(member);
     }
-    ends(&pages(&webhook, 2).await, page, "EtcdStallsCauseElections");
+    ends(&webhook, page, "EtcdStallsCauseElections").await;
     assert_eq!(counted(&doctor, "errors_total", &alertmanager.url()).await, 0.0);
 }
 

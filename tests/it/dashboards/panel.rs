@@ -217,7 +217,10 @@ fn overrides(of: &Panel) -> Vec<Value> {
             property("unit", json!(column.unit)),
             property("thresholds", thresholds(&column.judged)),
         ];
-        properties.push(property("mappings", mappings(&column.judged, ("", "transparent"))));
+        properties.push(property(
+            "mappings",
+            mappings(&column.judged, ("", "transparent")),
+        ));
         if !column.judged.unjudged {
             properties.push(property(
                 "custom.cellOptions",

@@ -45,7 +45,7 @@ pub struct LocalEtcd {
 
 /// Finds the etcd servers of a `/proc`, by rising process id. Processes that end meanwhile are passed over, and so are those
 /// that this user may not see at all (`hidepid`). Where access is [`HostAccess::Limited`], `host_root` stands in for their own
-/// root directory, and their environment is taken to set nothing.
+/// root directory, and the environment of those that have flags is taken to set nothing.
 pub fn local_etcds(proc: &Path, host_root: Option<&Path>) -> Result<Vec<LocalEtcd>, CollectError> {
     let entries = fs::read_dir(proc).map_err(|error| unreadable(proc, "list the processes in", &error))?;
     let mut pids: Vec<i32> = entries
@@ -77,16 +77,21 @@ impl LocalEtcd {
             unreadable: None,
         };
         let environ = found.dir.join("environ");
-        let variables = match fs::read(&environ) {
-            Ok(bytes) => strings(&bytes),
-            Err(_) if found.limited => Vec::new(),
-            Err(error) => {
-                found.unreadable = Some(unreadable(&environ, "read", &error));
-                Vec::new()
-            }
-        };
-        found.take(Origin::Environment, flags::from_environment(&variables));
+        let variables = fs::read(&environ).map(|bytes| strings(&bytes));
+        found.take(
+            Origin::Environment,
+            flags::from_environment(variables.as_deref().unwrap_or_default()),
+        );
         found.take(Origin::Flag, flags::from_arguments(&arguments));
+        // Who sets no name by a flag sets it, and all else, otherwise.
+        let has_flags = ["name", flags::CONFIG_FILE]
+            .iter()
+            .any(|name| found.settings.contains_key(name));
+        if let Err(error) = variables
+            && !(found.limited && has_flags)
+        {
+            found.unreadable = Some(found.may_not("read", &environ, &error));
+        }
         if let Some(file) = found.settings.remove(flags::CONFIG_FILE) {
             // etcd ignores all flags and variables then.
             found.settings.clear();
@@ -163,7 +168,28 @@ impl LocalEtcd {
 
     /// The same path without symbolic links, as the process sees it.
     pub fn resolve(&self, path: &Path) -> Result<PathBuf, CollectError> {
-        resolve(&self.root, path).map_err(|(at, error)| unreadable(&at, "follow", &error))
+        resolve(&self.root, path).map_err(|(at, error)| self.may_not("follow", &at, &error))
+    }
+
+    /// Says that something of the process could not be read, and what to do about it.
+    pub fn may_not(&self, attempt: &str, path: &Path, error: &io::Error) -> CollectError {
+        let failed = unreadable(path, attempt, error);
+        if !self.limited {
+            return failed;
+        }
+        let fix = match path.starts_with(&self.dir) {
+            true => {
+                "set it by a flag of etcd, paths in full, or see all of the process: `host: true`, with CAP_SYS_PTRACE"
+            }
+            false => {
+                "mount the folder or file of etcd at this place, read-only, where etcd-doctor's user may read it \
+                 (CAP_DAC_READ_SEARCH where it is another user's)"
+            }
+        };
+        CollectError {
+            fix: fix.to_owned(),
+            ..failed
+        }
     }
 
     /// The text of one of the files below `/proc/PID`.
@@ -176,7 +202,7 @@ impl LocalEtcd {
             return Ok(path.to_owned());
         }
         let link = self.dir.join("cwd");
-        let cwd = fs::read_link(&link).map_err(|error| unreadable(&link, "read", &error))?;
+        let cwd = fs::read_link(&link).map_err(|error| self.may_not("read", &link, &error))?;
         Ok(cwd.join(path))
     }
 
@@ -386,14 +412,28 @@ mod tests {
         fs::create_dir_all(&process).unwrap();
         fs::create_dir_all(host.join("disk/etcd")).unwrap();
         std::os::unix::fs::symlink("/disk", host.join("srv")).unwrap();
-        fs::write(process.join("cmdline"), b"etcd\0--data-dir=/srv/etcd\0").unwrap();
+        let found = |cmdline: &[u8]| {
+            fs::write(process.join("cmdline"), cmdline).unwrap();
+            local_etcds(&dir.path().join("proc"), Some(&host))
+                .unwrap()
+                .remove(0)
+        };
         fs::create_dir(process.join("environ")).unwrap();
-        let found = local_etcds(&dir.path().join("proc"), Some(&host)).unwrap();
-        assert_eq!(found[0].name(), Some("default"));
-        assert!(found[0].unreadable.is_none());
+        let told = found(b"etcd\0--name=a\0--data-dir=/srv/etcd\0");
+        assert_eq!((told.name(), told.unreadable.is_none()), (Some("a"), true));
         assert_eq!(
-            found[0].on_host(&found[0].data_dir().unwrap()).unwrap(),
+            told.on_host(&told.data_dir().unwrap()).unwrap(),
             host.join("disk/etcd")
+        );
+        // What its environment says is not known, and that it says all is likely.
+        let by_environment = found(b"etcd\0");
+        assert_eq!(by_environment.name(), None);
+        assert!(
+            by_environment
+                .unreadable
+                .unwrap()
+                .fix
+                .starts_with("set it by a flag of etcd")
         );
     }
 

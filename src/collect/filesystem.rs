@@ -1,7 +1,7 @@
 //! The file systems under the members' data directory and write-ahead log: room for bytes and for files.
 //!
 //! A full disk ends etcd, and then nothing tells any more where its data was. So the places of a member that ran on this
-//! host are remembered, and asked for as long as it is a member and does not run elsewhere.
+//! host are remembered, and asked for as long as it is that member: one that moves to another host under its name gets another id.
 
 use std::collections::HashMap;
 use std::os::unix::fs::MetadataExt;
@@ -62,8 +62,14 @@ struct Filesystem {
     places: Arc<Mutex<Places>>,
 }
 
-/// Where each member's data lies, by its name: two places at most.
-type Places = HashMap<Arc<str>, Vec<Place>>;
+/// Where each member's data lies, by its name.
+type Places = HashMap<Arc<str>, Known>;
+
+/// What is remembered of a member.
+struct Known {
+    id: Option<u64>,
+    places: Vec<Place>,
+}
 
 /// A directory's file system.
 #[derive(Clone)]
@@ -83,14 +89,18 @@ impl Collector for Filesystem {
         local::blocking(subject, SPEC.name, move || {
             let found = local::members_on_this_host(&processes, &settings, &members);
             let mut places = places.lock().unwrap_or_else(PoisonError::into_inner);
-            places.retain(|known, _| members.iter().any(|member| member.name == *known));
+            let other = |one: Option<u64>, id: Option<u64>| one.zip(id).is_some_and(|(one, id)| one != id);
+            places.retain(|name, known| {
+                let mut of_name = members.iter().filter(|member| member.name == *name);
+                of_name.any(|member| !other(member.id, known.id))
+            });
             let locals = match found {
                 Ok(locals) => locals,
                 Err(Failure::NotApplicable(_)) if !places.is_empty() => Vec::new(),
                 Err(failure) => return Err(failure),
             };
             let mut samples = Vec::new();
-            for (member, places) in places.iter() {
+            for (member, Known { places, .. }) in places.iter() {
                 if !locals.iter().any(|local| local.member == *member) {
                     // Where its data was inside a container, there is nothing any more.
                     samples.extend(ask(member, places, &settings.rootfs).unwrap_or_default());
@@ -129,7 +139,11 @@ fn read(local: &Local, rootfs: &Path, places: &mut Places) -> Result<Vec<Sample>
         seen_from_host.is_some() && seen_from_host == device(root, place)
     };
     if found.iter().all(of_host) {
-        places.insert(Arc::clone(&local.member), found);
+        let known = Known {
+            id: local.id,
+            places: found,
+        };
+        places.insert(Arc::clone(&local.member), known);
     } else {
         places.remove(&local.member);
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Member, Settings, Spec, Subject};
+use crate::client::proc::LocalEtcd;
 use crate::model::{Timestamp, Value};
 
 /// `/proc` and `/sys` in `tests/fixtures`.
@@ -41,6 +42,23 @@ pub(super) fn subject() -> Subject {
         cluster_id: None,
         processes: Default::default(),
         network: None,
+    }
+}
+
+/// A process with these settings, of which nothing can be read.
+pub(super) fn process(settings: &[(&'static str, &str)]) -> LocalEtcd {
+    let settings = settings
+        .iter()
+        .map(|(name, value)| (*name, (*value).to_owned()))
+        .collect();
+    LocalEtcd {
+        root: "/".into(),
+        limited: false,
+        pid: 1,
+        dir: "/proc/1".into(),
+        settings,
+        origins: std::collections::BTreeMap::new(),
+        unreadable: None,
     }
 }
 

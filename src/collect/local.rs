@@ -24,6 +24,8 @@ static READS: Semaphore = Semaphore::const_new(READS_AT_ONCE);
 pub(super) struct Local {
     /// The member's name, for the label `member`.
     pub member: Arc<str>,
+    /// Its id, where it is known.
+    pub id: Option<u64>,
     /// The process.
     pub process: LocalEtcd,
 }
@@ -214,6 +216,7 @@ fn pair(processes: Vec<LocalEtcd>, members: &[Member]) -> Vec<Local> {
         .filter_map(|(process, found)| match found[..] {
             [at] if only_one(at) => Some(Local {
                 member: members[at].name.clone(),
+                id: members[at].id,
                 process,
             }),
             _ => None,
@@ -294,22 +297,7 @@ fn authority(text: &str) -> Option<(String, u16)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn process(settings: &[(&'static str, &str)]) -> LocalEtcd {
-        let settings = settings
-            .iter()
-            .map(|(name, value)| (*name, (*value).to_owned()))
-            .collect();
-        LocalEtcd {
-            root: "/".into(),
-            limited: false,
-            pid: 1,
-            dir: "/proc/1".into(),
-            settings,
-            origins: std::collections::BTreeMap::new(),
-            unreadable: None,
-        }
-    }
+    use crate::collect::fixture::process;
 
     fn member(name: &str, urls: &[&str]) -> Member {
         Member {

@@ -349,6 +349,18 @@ pub struct MetricsReading {
     pub received: Vec<(u64, f64)>,
 }
 
+/// What holds for a setting that nothing gives.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Unset {
+    /// It has etcd's default.
+    Default,
+    /// It is taken to have etcd's default: the environment, which may say otherwise, is not seen.
+    Assumed,
+    /// Nothing: not all could be read that should be.
+    #[default]
+    Unknown,
+}
+
 /// What the local process of a member tells.
 #[derive(Clone, Debug, Default)]
 pub struct ProcessReading {
@@ -360,8 +372,8 @@ pub struct ProcessReading {
     pub start_time: Option<f64>,
     /// What it was given of a closed list of settings, and from where.
     pub settings: BTreeMap<&'static str, (String, Origin)>,
-    /// Whether that is all: what is not among them then has etcd's default.
-    pub settings_complete: bool,
+    /// What is known of those that are not among them.
+    pub unset: Unset,
 }
 
 /// Settings of the collectors.

@@ -1,13 +1,15 @@
 //! Which mount lies under a member's data directory and its write-ahead log.
 
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use procfs::process::MountInfo;
 
 use super::Failure;
-use crate::client::proc::{LocalEtcd, below, unreadable};
+use crate::client::proc::{LocalEtcd, below, read_text};
 use crate::model::{CollectError, Reason};
+
+/// What etcd-doctor itself sees mounted.
+const OWN_MOUNTS: &str = "/proc/self/mountinfo";
 
 /// What a directory is used for: the label `use`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -65,21 +67,21 @@ fn of_dir(process: &LocalEtcd, mountinfo: &str, dir: &Path) -> Result<Mount, Col
         fix: String::new(),
     })?;
     if process.limited {
-        same_device(&mount, &below(&process.root, dir))?;
+        same_device(process, &mount, &below(&process.root, dir))?;
     }
     Ok(mount)
 }
 
 /// Checks that a directory of the process is what is found at its path on the host, by the device: a link that is not seen
-/// from here, or another folder in a container, would have another disk blamed.
-fn same_device(mount: &Mount, on_host: &Path) -> Result<(), CollectError> {
-    let device = std::fs::metadata(on_host)
-        .map_err(|error| unreadable(on_host, "look at", &error))?
-        .dev();
-    let device = format!("{}:{}", rustix::fs::major(device), rustix::fs::minor(device));
-    // btrfs numbers its subvolumes otherwise than its mounts; nothing of that has a block device of its own.
-    let without_device = |device: &str| device.starts_with("0:");
-    if device == mount.device || without_device(&device) && without_device(&mount.device) {
+/// from here, or another folder in a container, would have another disk blamed. Both devices are those of mounts, since some
+/// file systems (btrfs) number their files' devices otherwise.
+fn same_device(process: &LocalEtcd, mount: &Mount, on_host: &Path) -> Result<(), CollectError> {
+    let found = on_host
+        .canonicalize()
+        .map_err(|error| process.may_not("find", on_host, &error))?;
+    let own = under(&read_text(Path::new(OWN_MOUNTS))?, &found);
+    let device = own.map_or_else(|| "none".to_owned(), |own| own.device);
+    if device == mount.device {
         return Ok(());
     }
     Err(CollectError {
@@ -124,6 +126,7 @@ fn unescape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::collect::fixture;
 
     #[test]
     fn the_deepest_and_last_mount_counts() {
@@ -138,22 +141,31 @@ mod tests {
     #[test]
     fn what_lies_at_the_same_path_has_to_be_on_the_same_device() {
         let folder = tempfile::tempdir().unwrap();
-        let dev = folder.path().metadata().unwrap().dev();
+        let process = LocalEtcd {
+            root: folder.path().into(),
+            limited: true,
+            ..fixture::process(&[])
+        };
         let mount = |device: String| Mount {
             dir: "/var/lib/etcd".into(),
             point: "/var/lib/etcd".into(),
             device,
             fs_type: "ext4".into(),
         };
-        let own = format!("{}:{}", rustix::fs::major(dev), rustix::fs::minor(dev));
-        assert!(same_device(&mount(own), folder.path()).is_ok());
-        let error = same_device(&mount("4095:7".into()), folder.path()).unwrap_err();
+        let own = std::fs::read_to_string(OWN_MOUNTS).unwrap();
+        let own = under(&own, &folder.path().canonicalize().unwrap())
+            .unwrap()
+            .device;
+        assert!(same_device(&process, &mount(own), folder.path()).is_ok());
+        let other = mount("4095:7".into());
+        let error = same_device(&process, &other, folder.path()).unwrap_err();
         assert!(
             error.message.ends_with("on 4095:7: they are not the same"),
             "{error}"
         );
-        let error = same_device(&mount("4095:7".into()), &folder.path().join("none")).unwrap_err();
-        assert!(error.message.starts_with("could not look at "), "{error}");
+        let error = same_device(&process, &other, &folder.path().join("none")).unwrap_err();
+        assert!(error.message.starts_with("could not find "), "{error}");
+        assert!(error.fix.starts_with("mount the folder"), "{error}");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use procfs::FromRead;
 use procfs::process::{LimitValue, Limits, Stat};
 
 use super::local::{self, Local, labels};
-use super::{Collector, Failure, ProcessReading, Reading, Scope, Settings, Spec, Subject, backlog};
+use super::{Collector, Failure, ProcessReading, Reading, Scope, Settings, Spec, Subject, Unset, backlog};
 use crate::client::proc::{malformed, read_text};
 use crate::model::{Desc, Sample};
 
@@ -144,7 +144,7 @@ impl Collector for Process {
 type Part = (std::sync::Arc<str>, (Vec<Sample>, ProcessReading));
 
 fn read(local: &Local, boot_time: u64) -> Result<Part, Failure> {
-    let Local { member, process } = local;
+    let Local { member, process, .. } = local;
     let stat: Stat = parsed(&process.dir.join("stat"))?;
     let ticks = procfs::ticks_per_second() as f64;
     let start_time = boot_time as f64 + stat.starttime as f64 / ticks;
@@ -195,7 +195,11 @@ fn read(local: &Local, boot_time: u64) -> Result<Part, Failure> {
         quota,
         start_time: Some(start_time),
         settings: process.settings.iter().filter_map(given).collect(),
-        settings_complete: process.unreadable.is_none(),
+        unset: match (&process.unreadable, process.limited) {
+            (Some(_), _) => Unset::Unknown,
+            (None, true) => Unset::Assumed,
+            (None, false) => Unset::Default,
+        },
     };
     Ok((member.clone(), (samples, process)))
 }

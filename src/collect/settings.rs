@@ -1,6 +1,6 @@
 //! The settings of members on this host that rules compute with, also where they are etcd's defaults.
 
-use super::ProcessReading;
+use super::{ProcessReading, Unset};
 use crate::model::{Desc, Labels, Sample};
 
 const LABELS: &[&str] = &["member", "source"];
@@ -39,12 +39,20 @@ const DEFAULT_ELECTION: f64 = 1000.0;
 /// A setting's value and where it is from.
 type Told = (f64, &'static str);
 
-/// The samples of one member. A setting that was not given has its default, where it is certain that it was not.
+/// The samples of one member. A setting that was not given has its default, where it is certain that it was not; the label
+/// `source` tells where that is assumed.
 pub(super) fn samples(labels: &Labels, process: &ProcessReading, version: Option<&str>) -> Vec<Sample> {
     let told = |name: &str, read: fn(&str) -> Option<f64>, default: Option<f64>| -> Option<Told> {
         match process.settings.get(name) {
             Some((value, origin)) => Some((read(value)?, origin.as_str())),
-            None => Some((default.filter(|_| process.settings_complete)?, "default")),
+            None => {
+                let source = match process.unset {
+                    Unset::Default => "default",
+                    Unset::Assumed => "assumed",
+                    Unset::Unknown => return None,
+                };
+                Some((default?, source))
+            }
         }
     };
     let seconds = |(milliseconds, source): Told| (milliseconds / 1000.0, source);
@@ -110,20 +118,20 @@ mod tests {
         samples(&labels, process, version).iter().map(short).collect()
     }
 
-    fn given(settings: &[(&'static str, &str)], settings_complete: bool) -> ProcessReading {
+    fn given(settings: &[(&'static str, &str)], unset: Unset) -> ProcessReading {
         let settings = settings
             .iter()
             .map(|(name, value)| (*name, ((*value).to_owned(), Origin::Flag)));
         ProcessReading {
             settings: settings.collect(),
-            settings_complete,
+            unset,
             ..ProcessReading::default()
         }
     }
 
     #[test]
     fn what_was_not_given_has_the_default_of_the_version() {
-        let defaults = |version| lines(&given(&[], true), version);
+        let defaults = |version| lines(&given(&[], Unset::Default), version);
         let expected = [
             "heartbeat_interval_seconds default 0.1",
             "election_timeout_seconds default 1",
@@ -132,6 +140,8 @@ mod tests {
         ];
         assert_eq!(defaults(Some("3.5.16")), expected);
         assert_eq!(defaults(Some("3.6.0"))[2], "snapshot_entries default 10000");
+        let assumed = lines(&given(&[], Unset::Assumed), None);
+        assert_eq!(assumed[0], "heartbeat_interval_seconds assumed 0.1");
         assert_eq!(defaults(None).len(), 3, "the version is not known");
     }
 
@@ -146,7 +156,7 @@ mod tests {
             "heartbeat_interval_seconds flag 0.05",
             "auto_compaction_enabled flag 1",
         ];
-        assert_eq!(lines(&given(&settings, false), Some("3.5.16")), expected);
+        assert_eq!(lines(&given(&settings, Unset::Unknown), Some("3.5.16")), expected);
     }
 
     #[test]

@@ -130,8 +130,8 @@ const SECTIONS: &[(&str, &str)] = &[
     ),
     (
         "settings",
-        "What the processes of members on this host run with. The label source is flag, environment, file, or default where \
-         they were given nothing.",
+        "What the processes of members on this host run with. The label source is flag, environment, file, default where they \
+         were given nothing, or assumed where that is not certain, with `host: limited`.",
     ),
     (
         "alarms",

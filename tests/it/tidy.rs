@@ -50,7 +50,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("snapshot", &["model", "rules", "diagnosis"]),
     ("bundle", &["model", "promql", "rules", "diagnosis", "snapshot"]),
     ("notify", &["model", "client", "promql", "rules", "snapshot"]),
-    ("render", &["model", "diagnosis", "snapshot"]),
+    ("render", &["model", "diagnosis"]),
     (
         "http",
         &[
@@ -298,13 +298,18 @@ fn missing_files(file: &str, text: &str, exists: impl Fn(&str) -> bool) -> Vec<V
     found
 }
 
-/// The lines of code with their numbers: without comments, and without what stands after `#[cfg(test)]`, which by
-/// convention is the end of a file.
+/// The lines of code with their numbers: without comments, and without the tests, which by convention are the end of a file.
+/// A single line for tests, such as a module that is in a file of its own, ends nothing.
 fn code_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let next = text.lines().skip(1).chain([""]);
     text.lines()
+        .zip(next)
         .enumerate()
-        .take_while(|(_, line)| line.trim() != "#[cfg(test)]")
-        .map(|(i, line)| (i + 1, line.split_once("//").map_or(line, |(code, _)| code)))
+        .take_while(|(_, (line, next))| {
+            let opens_module = next.contains("mod ") && next.contains('{');
+            line.trim() != "#[cfg(test)]" || !opens_module
+        })
+        .map(|(i, (line, _))| (i + 1, line.split_once("//").map_or(line, |(code, _)| code)))
 }
 
 fn first_word(text: &str) -> &str {
@@ -408,6 +413,9 @@ mod checks {
             ["src/rules/mod.rs:3", "src/rules/mod.rs:4", "src/rules/mod.rs:8"]
         );
         assert_eq!(found[0].why, "`rules` may not import `store`");
+        let text = "//! Rules.\n#[cfg(test)]\nmod fixture;\nuse crate::store::Store;\n";
+        let found = imports("src/rules/mod.rs", "rules", text);
+        assert_eq!(places(&found), ["src/rules/mod.rs:4"]);
     }
 
     #[test]

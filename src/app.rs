@@ -142,11 +142,11 @@ impl App {
         let notifier = Notifier::start(config.alerting.clone());
         let watched = watch_all(&config, &rules, &notifier, prepared, Vec::new());
         let (publish, published) = watch::channel(for_http(&config, &rules, &watched));
+        protection.enable_remote_reload(config.web.enable_remote_reload);
         let (ask, asked) = mpsc::channel(RELOAD_QUEUE);
         let state = http::State {
             watched: published,
             reload: ask,
-            enable_reload_remotely: config.web.enable_remote_reload,
             protection: Arc::clone(&protection),
             notifications: {
                 let instruments = notifier.instruments();
@@ -154,8 +154,6 @@ impl App {
             },
             clock: cycle::now,
         };
-        // Before anything can be reloaded: it sets what a reload may change.
-        let router = http::router(state);
         let reloader = tokio::spawn(
             Reloader {
                 started: config,
@@ -167,7 +165,7 @@ impl App {
             }
             .run(asked, reload),
         );
-        http::serve(listener, router, protection, shutdown).await;
+        http::serve(listener, http::router(state), protection, shutdown).await;
         reloader.abort();
         // The cycles end with it, so nothing more comes into the queues.
         let _ = reloader.await;

@@ -185,7 +185,6 @@ async fn pages(endpoints: &[String], rules: Arc<RuleSet>) {
     let router = http::router(http::State {
         watched: watch::channel(Arc::new(watched)).1,
         reload: mpsc::channel(1).0,
-        enable_reload_remotely: false,
         protection: Arc::new(http::Protection::none()),
         notifications: Arc::new(Vec::new),
         clock: cycle::now,

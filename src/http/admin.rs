@@ -138,7 +138,7 @@ mod tests {
     #[tokio::test]
     async fn a_reload_from_elsewhere_may_be_enabled() {
         let mut api = Api::of([snapshot("etcd")]).answering_reloads(Ok(()));
-        api.state.enable_reload_remotely = true;
+        api.state.protection.enable_remote_reload(true);
         api.peer = Some("192.0.2.1:1".parse().unwrap());
         let answer = api.send("POST", "/-/reload").await;
         assert_eq!(answer.body, "etcd-doctor has reloaded its configuration.\n");

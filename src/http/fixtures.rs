@@ -113,7 +113,6 @@ impl Api {
             state: State {
                 watched: watch::channel(Arc::new(watched)).1,
                 reload: mpsc::channel(1).0,
-                enable_reload_remotely: false,
                 protection: Arc::new(Protection::none()),
                 notifications: Arc::new(Vec::new),
                 clock: || NOW,

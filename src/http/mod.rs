@@ -117,8 +117,6 @@ pub struct State {
     pub watched: watch::Receiver<Arc<Watched>>,
     /// Where a reload is asked for.
     pub reload: mpsc::Sender<ReloadRequest>,
-    /// Whether a reload may be asked for from other hosts, at first: see [`Protection::enable_remote_reload`].
-    pub enable_reload_remotely: bool,
     /// Who may ask, and how.
     pub protection: Arc<Protection>,
     /// Series for `/metrics` about what was sent elsewhere.
@@ -196,7 +194,6 @@ impl FromRef<App> for State {
 pub fn router(state: State) -> Router {
     let requests = instruments::Requests::default();
     let protection = Arc::clone(&state.protection);
-    protection.enable_remote_reload(state.enable_reload_remotely);
     let app = App {
         exposition: Arc::new(metrics::Page::new(&requests, Arc::clone(&state.protection))),
         queries: prom::Queries::default(),

@@ -29,7 +29,8 @@ use super::protection::{Protection, is_http2};
 const MAX_CONNECTIONS: usize = 512;
 
 /// How long a client may take to send a request's head. Over HTTP/1 it is counted from the end of the request before and
-/// so also ends connections that idle; over HTTP/2 it is for the first request. Not a usual scrape interval, so that no scraper reuses a connection just as it is closed.
+/// so also ends connections that idle; over HTTP/2 it is for the first request. Not a usual scrape interval, so that no
+/// scraper reuses a connection just as it is closed.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// How long a TLS handshake may take: as long as a head, for the same reason.

@@ -218,7 +218,6 @@ fn ours(scrapes: Vec<data::Scrape>) -> Router {
     http::router(State {
         watched: watch::channel(Arc::new(watched)).1,
         reload: mpsc::channel(1).0,
-        enable_reload_remotely: false,
         protection: std::sync::Arc::new(http::Protection::none()),
         notifications: Arc::new(Vec::new),
         clock: || Timestamp::from_millis(data::END * 1000),

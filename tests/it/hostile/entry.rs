@@ -147,7 +147,6 @@ fn router() -> Router {
     http::router(State {
         watched: watch::channel(Arc::new(watched)).1,
         reload: mpsc::channel(1).0,
-        enable_reload_remotely: false,
         protection: std::sync::Arc::new(http::Protection::none()),
         notifications: Arc::new(Vec::new),
         clock: || NOW,

@@ -18,8 +18,10 @@ pub struct ClusterFacts {
     pub access: Access,
 }
 
-/// What etcdctl needs besides an endpoint to be let in as etcd-doctor is: certificates and a user, by name. Never a
-/// password.
+/// etcd's user who may do everything; no cluster has authentication on without it.
+const ROOT: &str = "root";
+
+/// What lets etcd-doctor in besides an endpoint: certificates and a user, by name. Never a password.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Access {
     /// Whom to trust: a file.
@@ -35,7 +37,8 @@ pub struct Access {
 }
 
 impl Access {
-    /// etcdctl's variables with their values, in the order of its help.
+    /// etcdctl's variables with their values, in the order of its help. Where etcd-doctor has a user, that is etcd's root:
+    /// etcd-doctor's own needs no role, and without one may do next to nothing of what a report lets be typed.
     pub fn variables(&self) -> Vec<(&'static str, &str)> {
         let skip = self.insecure_skip_verify.then_some("true");
         let all = [
@@ -43,11 +46,21 @@ impl Access {
             ("ETCDCTL_CERT", self.cert_file.as_deref()),
             ("ETCDCTL_KEY", self.key_file.as_deref()),
             ("ETCDCTL_INSECURE_SKIP_TLS_VERIFY", skip),
-            ("ETCDCTL_USER", self.user.as_deref()),
+            ("ETCDCTL_USER", self.user.as_ref().map(|_| ROOT)),
         ];
         all.into_iter()
             .filter_map(|(name, value)| Some((name, value?)))
             .collect()
+    }
+
+    /// What is to be known of the user of these variables; none where there is nothing that asks for one.
+    pub fn about_the_user(&self) -> Option<&'static str> {
+        match (self.user.as_deref(), &self.cert_file) {
+            (Some(ROOT), _) => None,
+            (Some(_), _) => Some("root: etcd-doctor's own user may not do what follows"),
+            (None, Some(_)) => Some("if etcd asks for users: export ETCDCTL_USER=root"),
+            (None, None) => None,
+        }
     }
 }
 

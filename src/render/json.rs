@@ -93,8 +93,8 @@ struct ClusterShape<'a> {
     /// The verdict in one line.
     summary: &'a str,
     quorum: QuorumShape<'a>,
-    /// etcdctl's variables for the commands of this cluster, by name: certificates and user as etcd-doctor uses them,
-    /// never a password. Empty where none is needed.
+    /// etcdctl's variables for the commands of this cluster, by name: certificates as etcd-doctor uses them,
+    /// `root` where it has a user, since its own need not be allowed to do what they do, never a password. Empty where none is needed.
     environment: BTreeMap<&'a str, &'a str>,
     /// By name.
     members: Vec<MemberShape<'a>>,

@@ -416,7 +416,8 @@ Runbook: <https://runbooks.example/EtcdQuotaExceeded>
             ````sh\nexport ETCDCTL_CACERT='/a```b'\nexport ETCDCTL_CERT='/etc/etcd/my client.crt'\n";
         assert!(text.contains(expected), "{text}");
         assert_eq!(
-            text.matches("export ETCDCTL_USER=doctor\n````\n\n## 1.").count(),
+            text.matches("export ETCDCTL_USER=root\n# root: etcd-doctor's own user may not do what follows\n````\n\n## 1.")
+                .count(),
             1,
             "{text}"
         );

@@ -168,7 +168,7 @@ pub(crate) fn database_size(member: &MemberFacts) -> String {
 }
 
 /// The lines to type before a problem's commands work; none where there is no command for etcdctl, or they work as they are.
-/// A password is never among them: etcdctl asks for it.
+/// A password is never among them: etcdctl asks for it. A comment says what is to be known of the user.
 pub(crate) fn exports(diagnosis: &Diagnosis) -> Vec<String> {
     let is_etcdctl = |command: &String| command.split_whitespace().any(|word| word == "etcdctl");
     if !diagnosis
@@ -178,11 +178,13 @@ pub(crate) fn exports(diagnosis: &Diagnosis) -> Vec<String> {
     {
         return Vec::new();
     }
-    let variables = diagnosis.facts.access.variables();
-    variables
-        .into_iter()
-        .map(|(name, value)| format!("export {name}={}", shell_word(value)))
-        .collect()
+    let access = &diagnosis.facts.access;
+    let export = |(name, value)| format!("export {name}={}", shell_word(value));
+    let mut lines: Vec<String> = access.variables().into_iter().map(export).collect();
+    if let Some(comment) = access.about_the_user() {
+        lines.push(format!("# {comment}"));
+    }
+    lines
 }
 
 /// Whether etcdctl will ask for a password.
@@ -301,8 +303,16 @@ mod tests {
                 "export ETCDCTL_CACERT=/etc/etcd/ca.crt",
                 "export ETCDCTL_CERT='/etc/etcd/my client.crt'",
                 "export ETCDCTL_KEY='/etc/etcd/my client.key'",
-                "export ETCDCTL_USER=doctor",
+                "export ETCDCTL_USER=root",
+                "# root: etcd-doctor's own user may not do what follows",
             ]
+        );
+        diagnosis.facts.access.user = Some("root".into());
+        assert_eq!(exports(&diagnosis).last().unwrap(), "export ETCDCTL_USER=root");
+        diagnosis.facts.access.user = None;
+        assert_eq!(
+            exports(&diagnosis).last().unwrap(),
+            "# if etcd asks for users: export ETCDCTL_USER=root"
         );
         diagnosis.problems[0].commands = vec!["journalctl -u etcd".into()];
         assert_eq!(exports(&diagnosis), Vec::<String>::new());

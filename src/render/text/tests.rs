@@ -468,7 +468,8 @@ Before the commands below
     export ETCDCTL_CACERT=/etc/etcd/ca.crt
     export ETCDCTL_CERT='/etc/etcd/my client.crt'
     export ETCDCTL_KEY='/etc/etcd/my client.key'
-    export ETCDCTL_USER=doctor
+    export ETCDCTL_USER=root
+    # root: etcd-doctor's own user may not do what follows
   etcdctl asks for the password each time, unless ETCDCTL_PASSWORD is set.
 
 1. CRITICAL  etcd-0";

@@ -13,7 +13,17 @@ use crate::render::{self, Report};
 /// How often `diagnose --watch --server` asks: as often as servers with the shortest sensible interval know more.
 const WATCH_INTERVAL: std::time::Duration = std::time::Duration::from_secs(2);
 
+/// Prints a report. A plugin's reader looks at standard output only, so a failure is told there, too.
 pub(super) async fn diagnose(options: Diagnose) -> anyhow::Result<u8> {
+    let output = options.output;
+    let outcome = report(options).await;
+    if let (Format::Nagios, Err(error)) = (output, &outcome) {
+        terminal::print(&render::nagios::failure(&format!("{error:#}")))?;
+    }
+    outcome
+}
+
+async fn report(options: Diagnose) -> anyhow::Result<u8> {
     let Diagnose {
         window,
         output,

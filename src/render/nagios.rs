@@ -2,7 +2,7 @@
 
 use super::page::clean;
 use super::{Report, headline, raft_lag};
-use crate::diagnosis::Status;
+use crate::diagnosis::{Diagnosis, Problem, Severity, Status};
 use crate::model::{MemberFacts, Quota};
 
 /// Renders as one line with a line feed at the end: `ETCD CRITICAL - text | performance data`.
@@ -16,7 +16,7 @@ pub fn render(report: &Report<'_>) -> String {
     let mut verdicts: Vec<String> = Vec::new();
     let mut data: Vec<String> = Vec::new();
     for diagnosis in report.diagnoses {
-        verdicts.push(headline(diagnosis).into_owned());
+        verdicts.push(verdict(diagnosis));
         // The names must be the same at each run, and differ between clusters.
         let prefix = if report.diagnoses.len() > 1 {
             format!("{}_", diagnosis.cluster)
@@ -53,6 +53,23 @@ pub fn render(report: &Report<'_>) -> String {
     let text = one_line(&verdicts.join("; "));
     let bar = if data.is_empty() { "" } else { " | " };
     format!("ETCD {word} - {text}{bar}{}\n", data.join(" "))
+}
+
+/// The line of a check that failed: `ETCD UNKNOWN - reason`.
+pub fn failure(reason: &str) -> String {
+    format!("ETCD UNKNOWN - {}\n", one_line(reason))
+}
+
+/// The headline. Where no member answers the status cannot be said; that something critical fires can.
+fn verdict(diagnosis: &Diagnosis) -> String {
+    let headline = headline(diagnosis);
+    let fires = |problem: &&Problem| problem.firing && problem.severity > Severity::Info;
+    match diagnosis.problems.iter().find(fires) {
+        Some(Problem { alert, severity, .. }) if diagnosis.status == Status::Unknown => {
+            format!("{headline}, {alert} fires ({})", severity.as_str())
+        }
+        _ => headline.into_owned(),
+    }
 }
 
 fn database(prefix: &str, member: &MemberFacts) -> Option<String> {
@@ -105,6 +122,39 @@ mod tests {
         assert_eq!(
             render(&fixture::report(&[])),
             "ETCD UNKNOWN - no cluster has been looked at yet\n"
+        );
+    }
+
+    #[test]
+    fn a_failure_is_one_line() {
+        assert_eq!(
+            failure("could not connect:\n a|b\u{1b}"),
+            "ETCD UNKNOWN - could not connect: a/b\\u{1b}\n"
+        );
+    }
+
+    #[test]
+    fn a_cluster_that_cannot_be_judged_names_what_fires() {
+        let mut diagnosis = fixture::quorum_lost();
+        diagnosis.summary = "none of 3 members answers".into();
+        diagnosis.problems[0].alert = "EtcdClusterUnreachable".into();
+        let start = |diagnosis: &Diagnosis| {
+            let line = render(&fixture::report(std::slice::from_ref(diagnosis)));
+            line.split(" | ").next().unwrap_or_default().to_owned()
+        };
+        assert_eq!(
+            start(&diagnosis),
+            "ETCD CRITICAL - prod: none of 3 members answers"
+        );
+        diagnosis.status = Status::Unknown;
+        assert_eq!(
+            start(&diagnosis),
+            "ETCD UNKNOWN - prod: none of 3 members answers, EtcdClusterUnreachable fires (critical)"
+        );
+        diagnosis.problems[0].firing = false;
+        assert_eq!(
+            start(&diagnosis),
+            "ETCD UNKNOWN - prod: none of 3 members answers"
         );
     }
 

@@ -30,6 +30,20 @@ fn config_of(names: &[&str]) -> String {
 }
 
 #[tokio::test]
+async fn a_plugin_that_fails_says_so_on_standard_output() {
+    let server = format!("--server={NOBODY}");
+    for (argument, reason) in [
+        (&*server, "nothing listens there"),
+        ("--endpoints=127.0.0.1:x", "127.0.0.1:x"),
+    ] {
+        let (code, output) = Doctor::run(&["diagnose", "-o", "nagios", argument]).await;
+        assert_eq!((code, output.stdout.lines().count()), (3, 1), "{output:?}");
+        assert!(output.stdout.starts_with("ETCD UNKNOWN - "), "{output:?}");
+        assert!(output.stdout.contains(reason), "{output:?}");
+    }
+}
+
+#[tokio::test]
 async fn failures_and_bad_usage_have_their_exit_statuses() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("two.yaml");

@@ -25,7 +25,8 @@ What `etcd-doctor diagnose -o json` prints and `GET /api/v1/diagnosis` gives, ve
 - What `rules explain -o json` and `GET /api/v1/explanation` give is another kind, `AlertExplanation`. It has no schema, and
   this promise is not made for it.
 
-The exit status of `diagnose` follows `status`: 0 `pass`, 1 `warn`, 2 `fail`, 3 `unknown`.
+The exit status of `diagnose` follows `status`: 0 `pass`, 1 `warn`, 2 `fail`, 3 `unknown`. `unknown` is also what a
+cluster is of which no member answers, whatever fires: page on 3, too.
 ";
 
 /// The example: a database at its quota, as the lab brings it about.

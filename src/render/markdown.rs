@@ -101,7 +101,7 @@ fn members(out: &mut String, diagnosis: &Diagnosis) {
 
 /// The commands' variables, once for all of them.
 fn environment(out: &mut String, diagnosis: &Diagnosis) {
-    let exports = exports(diagnosis);
+    let exports = exports(diagnosis, &diagnosis.problems);
     if exports.is_empty() {
         return;
     }

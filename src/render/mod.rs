@@ -167,13 +167,15 @@ pub(crate) fn database_size(member: &MemberFacts) -> String {
     }
 }
 
-/// The lines to type before a problem's commands work; none where there is no command for etcdctl, or they work as they are.
+/// The lines to type before the commands of what is shown work; none where none is for etcdctl, or they work as they are.
 /// A password is never among them: etcdctl asks for it. A comment says what is to be known of the user.
-pub(crate) fn exports(diagnosis: &Diagnosis) -> Vec<String> {
+pub(crate) fn exports<'a>(
+    diagnosis: &Diagnosis,
+    shown: impl IntoIterator<Item = &'a Problem>,
+) -> Vec<String> {
     let is_etcdctl = |command: &String| command.split_whitespace().any(|word| word == "etcdctl");
-    if !diagnosis
-        .problems
-        .iter()
+    if !shown
+        .into_iter()
         .any(|problem| problem.commands.iter().any(is_etcdctl))
     {
         return Vec::new();
@@ -295,10 +297,10 @@ mod tests {
     #[test]
     fn exports_are_for_commands_of_etcdctl() {
         let mut diagnosis = fixture::quota();
-        assert_eq!(exports(&diagnosis), Vec::<String>::new());
+        assert_eq!(exports(&diagnosis, &diagnosis.problems), Vec::<String>::new());
         diagnosis.facts.access = fixture::access();
         assert_eq!(
-            exports(&diagnosis),
+            exports(&diagnosis, &diagnosis.problems),
             [
                 "export ETCDCTL_CACERT=/etc/etcd/ca.crt",
                 "export ETCDCTL_CERT='/etc/etcd/my client.crt'",
@@ -308,14 +310,17 @@ mod tests {
             ]
         );
         diagnosis.facts.access.user = Some("root".into());
-        assert_eq!(exports(&diagnosis).last().unwrap(), "export ETCDCTL_USER=root");
+        assert_eq!(
+            exports(&diagnosis, &diagnosis.problems).last().unwrap(),
+            "export ETCDCTL_USER=root"
+        );
         diagnosis.facts.access.user = None;
         assert_eq!(
-            exports(&diagnosis).last().unwrap(),
+            exports(&diagnosis, &diagnosis.problems).last().unwrap(),
             "# if etcd asks for users: export ETCDCTL_USER=root"
         );
         diagnosis.problems[0].commands = vec!["journalctl -u etcd".into()];
-        assert_eq!(exports(&diagnosis), Vec::<String>::new());
+        assert_eq!(exports(&diagnosis, &diagnosis.problems), Vec::<String>::new());
     }
 
     #[test]

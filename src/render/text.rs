@@ -60,11 +60,12 @@ fn cluster(page: &mut Page, diagnosis: &Diagnosis) {
     );
     page.line(2, Ink::Dim, &seen(diagnosis));
     members(page, diagnosis);
-    environment(page, diagnosis);
     let (remarked, found): (Vec<&Problem>, Vec<&Problem>) =
         diagnosis.problems.iter().partition(|problem| problem.is_remark());
-    for found in found {
-        problem(page, found, diagnosis.time);
+    environment(page, diagnosis, &found);
+    // Remarks have a rank, too: what is shown is counted anew.
+    for (number, found) in (1..).zip(found) {
+        problem(page, number, found, diagnosis.time);
     }
     remarks(page, &remarked, &diagnosis.cluster);
     // In full where there is something to compare it with.
@@ -261,8 +262,9 @@ fn bar(page: &Page, member: &MemberFacts) -> String {
 }
 
 /// The commands' variables, once for all of them.
-fn environment(page: &mut Page, diagnosis: &Diagnosis) {
-    let exports = exports(diagnosis);
+fn environment(page: &mut Page, diagnosis: &Diagnosis, found: &[&Problem]) {
+    let in_full = found.iter().copied().filter(|problem| !is_vague(problem));
+    let exports = exports(diagnosis, in_full);
     if exports.is_empty() {
         return;
     }
@@ -278,15 +280,19 @@ fn environment(page: &mut Page, diagnosis: &Diagnosis) {
 
 // === Problems ===
 
-fn problem(page: &mut Page, problem: &Problem, now: Timestamp) {
+/// Neither certain nor bad: a page about it would bury what is.
+fn is_vague(problem: &Problem) -> bool {
+    !problem.firing && problem.severity == Severity::Info && problem.explains.is_empty()
+}
+
+fn problem(page: &mut Page, number: usize, problem: &Problem, now: Timestamp) {
     page.gap();
-    let rank = format!("{}. ", problem.rank);
+    let head = format!("{number}. ");
     let severity = format!("{}  ", problem.severity.as_str().to_uppercase());
-    let lead = [(Ink::Bold, &*rank), (severity_ink(problem.severity), &*severity)];
-    page.paragraph(&lead, rank.len(), Ink::Bold, title(problem));
+    let lead = [(Ink::Bold, &*head), (severity_ink(problem.severity), &*severity)];
+    page.paragraph(&lead, head.len(), Ink::Bold, title(problem));
     page.paragraph(&[(Ink::Plain, "   ")], 3, Ink::Dim, &about(page, problem, now));
-    if !problem.firing && problem.severity == Severity::Info && problem.explains.is_empty() {
-        // Neither certain nor bad: a page about it would bury what is.
+    if is_vague(problem) {
         return;
     }
     for (lead, text) in [("", &problem.description), ("Impact: ", &problem.impact)] {

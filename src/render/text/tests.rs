@@ -90,7 +90,12 @@ fn remarks_are_one_sentence_after_the_problems() {
     let mut problem = uncertain.clone();
     (problem.category, problem.alert) = ("election".into(), "EtcdLeaderChanged".into());
     diagnosis.problems = vec![remark, other, uncertain, problem];
+    for (rank, problem) in (1..).zip(&mut diagnosis.problems) {
+        problem.rank = rank;
+    }
+    diagnosis.facts.access = fixture::access();
     let text = rendered(diagnosis, 80, true);
+    assert!(!text.contains("export"), "no command is shown: {text}");
     let end = &text[text.find("1. INFO").unwrap()..];
     let expected = "\
 1. INFO  etcd cluster prod has an even number of voters

@@ -104,26 +104,46 @@ pub fn parse_evidence(text: &str) -> Result<Vec<EvidenceLine>, String> {
         .collect()
 }
 
-/// A summary as its reader may imagine it: `{{ $labels.member }}` is `<member>`, another value `<value>`, and what stands
-/// for a condition is put with strokes between.
+/// A summary as its reader may imagine it: `{{ $labels.member }}` is `<member>`, another value `<value>`. What depends on a
+/// condition is shown as if it held: of several branches the first.
 pub fn imagined(summary: &str) -> String {
     // A template may be written on several lines.
     let summary = summary.split_whitespace().collect::<Vec<_>>().join(" ");
     let mut parts = summary.split("{{");
     let mut text = parts.next().unwrap_or_default().to_owned();
+    // Of each block that is open, whether this is another branch than its first.
+    let mut blocks: Vec<bool> = Vec::new();
     for part in parts {
-        let (action, rest) = part.split_once("}}").unwrap_or((part, ""));
-        let action = action.trim_matches(['-', ' ']);
-        let word = action.split_whitespace().next().unwrap_or_default();
-        match (word, word.strip_prefix("$labels.")) {
-            (_, Some(label)) => text += &format!("<{label}>"),
-            ("if" | "range" | "with" | "end", _) => {}
-            ("else", _) => text.push('/'),
-            _ => text += "<value>",
+        let (action, mut rest) = part.split_once("}}").unwrap_or((part, ""));
+        if action.starts_with("- ") {
+            text.truncate(text.trim_end().len());
         }
-        text += rest;
+        if action.ends_with(" -") {
+            rest = rest.trim_start();
+        }
+        let mut words = action.trim_matches(['-', ' ']).split(' ');
+        let word = words.next().unwrap_or_default();
+        let assigns = matches!(words.next(), Some(":=" | "="));
+        match word {
+            "if" | "range" | "with" => blocks.push(false),
+            "else" => {
+                blocks.pop();
+                blocks.push(true);
+            }
+            "end" => {
+                blocks.pop();
+            }
+            _ if assigns || blocks.contains(&true) => {}
+            _ => match word.strip_prefix("$labels.") {
+                Some(label) => text += &format!("<{label}>"),
+                None => text += "<value>",
+            },
+        }
+        if !blocks.contains(&true) {
+            text += rest;
+        }
     }
-    text
+    text.trim().to_owned()
 }
 
 /// What in the rules departs from the convention. Rules that make no use of it are left alone.

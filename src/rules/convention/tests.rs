@@ -178,7 +178,12 @@ fn summaries_are_listed_without_their_templates() {
         ("used {{ $value | humanizePercentage }}", "used <value>"),
         (
             "{{ if eq $value 1.0 }}once{{ else }}{{ $value }} times{{ end }}",
-            "once/<value> times",
+            "once",
+        ),
+        (
+            "{{- $n := query `a` | len -}}\n{{ $n = 1 }}{{ $n }} down, {{ with $n -}}\n most {{ else if $n }}few \
+             {{ if $n }}x{{ end }}{{ else }}none {{ end }}of them",
+            "<value> down, most of them",
         ),
         ("plain", "plain"),
     ] {

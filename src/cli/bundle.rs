@@ -52,7 +52,7 @@ pub(super) fn keep(file: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     }
     written.with_context(why)?;
     super::run::complain(&format!(
-        "saved to {} ({} KiB); look at it with: zcat {0}",
+        "saved to {} ({} KiB); show it with: etcd-doctor diagnose --bundle {0}",
         file.display(),
         bytes.len().div_ceil(1024)
     ));

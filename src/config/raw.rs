@@ -41,7 +41,7 @@ pub(super) struct Cluster {
     pub password: Option<Leaf<Secret>>,
     pub password_file: Option<Leaf<PathBuf>>,
     pub metrics_urls: Option<BTreeMap<String, Leaf<String>>>,
-    pub quota_bytes: Option<Leaf<u64>>,
+    pub quota_bytes: Option<Leaf<Bytes>>,
     pub host: Option<Leaf<HostAccess>>,
     pub backups: Option<List<PathBuf>>,
     pub logs: Option<OneOrEach>,
@@ -234,6 +234,10 @@ impl<'de> Deserialize<'de> for OneOrEach {
     }
 }
 
+/// A number of bytes, without a unit.
+#[derive(Clone, Copy, Debug)]
+pub struct Bytes(pub u64);
+
 impl FromText for String {
     const EXPECTED: &'static str = "a text";
 
@@ -291,11 +295,11 @@ impl FromText for bool {
     }
 }
 
-impl FromText for u64 {
-    const EXPECTED: &'static str = "a whole number";
+impl FromText for Bytes {
+    const EXPECTED: &'static str = "a whole number of bytes, such as 8589934592 for 8 GiB";
 
     fn from_text(text: &str) -> Option<Self> {
-        text.replace('_', "").parse().ok()
+        text.replace('_', "").parse().ok().map(Self)
     }
 }
 

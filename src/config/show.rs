@@ -57,9 +57,7 @@ pub(super) fn yaml(config: &Config) -> String {
     });
     alerting::section(&mut page, &config.alerting);
     page.section("web", |page| {
-        if let Some(url) = &config.web.external_url {
-            page.value("external_url", &quoted(url));
-        }
+        page.value("external_url", &quoted(&config.web.reached_at()));
         page.value("listen_address", &quoted(&config.web.listen_address));
         page.value(
             "enable_remote_reload",

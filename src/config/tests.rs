@@ -125,6 +125,23 @@ fn one_log_is_that_of_the_member_on_this_host() {
 }
 
 #[test]
+fn logs_need_the_host() {
+    let logs = |text: &str| {
+        let file = format!("clusters:\n- endpoints: [a]\n  host: false\n  logs: {text}\n");
+        load(Some(&file), &[], &[]).map(|config| config.clusters[0].logs.clone())
+    };
+    assert_eq!(logs("off").unwrap(), Which::Off);
+    assert_eq!(logs("found").unwrap(), Which::Found, "as config show has it");
+    for place in ["journal", "/var/log/etcd.log", "{m1: journal}"] {
+        let error = logs(place).unwrap_err().to_string();
+        assert!(
+            error.contains("f.yaml:4:3: clusters[0].logs: this host is not looked at"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
 fn every_key_is_read() {
     let folder = tempfile::tempdir().unwrap();
     for name in ["ca.crt", "c.crt", "c.key", "pw", "r1.yaml", "r2.yaml"] {
@@ -134,7 +151,7 @@ fn every_key_is_read() {
         clusters:\n- name: prod\n  endpoints: [a:2379, 'https://b:2379']\n\
         \x20 tls: {ca_file: ca.crt, cert_file: c.crt, key_file: c.key, server_name: etcd.example, insecure_skip_verify: no}\n\
         \x20 username: no\n  password_file: pw\n  metrics_urls: {m1: 'http://a:2381/metrics', '10.0.0.1:2379': 'http://b:2381/metrics'}\n\
-        \x20 quota_bytes: 8589934592\n  host: false\n  peer_ports: true\n  hashkv_interval: 10m\n  backups: [/backup, 'snapshots/*.db']\n\
+        \x20 quota_bytes: 8589934592\n  host: limited\n  peer_ports: true\n  hashkv_interval: 10m\n  backups: [/backup, 'snapshots/*.db']\n\
         \x20 logs: {m1: 'journal:etcd@1.service', m2: log/*.log}\n\
         rules: {builtin: false, files: ['r*.yaml'], external_labels: {region: eu}, state_dir: st}\n\
         web: {listen_address: 127.0.0.1:0, enable_remote_reload: true, config_file: web.yaml}\n\
@@ -159,7 +176,7 @@ fn every_key_is_read() {
     );
     assert_eq!(
         (cluster.quota_bytes, cluster.host),
-        (Some(8 << 30), HostAccess::None)
+        (Some(8 << 30), HostAccess::Limited)
     );
     let backups = ["/backup".into(), folder.path().join("snapshots/*.db")];
     assert_eq!(cluster.backups, backups);
@@ -194,8 +211,10 @@ fn every_key_is_read() {
             .any(|note| note.warning && note.text.contains("chmod 0640"))
     );
 
-    // What `config show` prints is a file that gives the same, and that shows itself the same, but for the places.
     let shown = config.to_yaml();
+    assert!(shown.contains("external_url: \"http://127.0.0.1:0\""), "{shown}");
+
+    // What `config show` prints is a file that gives the same, and that shows itself the same, but for the places.
     assert!(
         shown.contains("  - name: \"prod\"  # ") && shown.contains("f.yaml:5:3"),
         "{shown}"
@@ -323,7 +342,7 @@ fn mistakes_in_a_file_are_named_with_line_and_key() {
         ),
         (
             "clusters:\n- endpoints: [a:1]\n  quota_bytes: 8GiB\n",
-            "f.yaml:3:3: clusters[0].quota_bytes: expected a whole number, found \"8GiB\"",
+            "f.yaml:3:3: clusters[0].quota_bytes: expected a whole number of bytes, such as 8589934592 for 8 GiB, found \"8GiB\"",
         ),
         (
             "clusters:\n- endpoints: [a:1]\n  quota_bytes: 0\n",

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::super::{Cluster, duration, raw, show};
 use super::{Check, Note, is_world_readable};
 use crate::client::logs::{Place, Which};
+use crate::client::proc::HostAccess;
 use crate::client::{Connection, Endpoint, TlsSettings};
 use crate::collect::MAX_BACKUP_FOLDERS;
 
@@ -52,19 +53,28 @@ impl Check<'_> {
             metrics_urls: self.metrics_urls(index, raw),
         };
         self.credentials(index, &connection);
-        if raw.quota_bytes.as_ref().is_some_and(|quota| quota.0 == 0) {
+        let quota_bytes = raw.quota_bytes.as_ref().map(|quota| quota.0.0);
+        if quota_bytes == Some(0) {
             self.problem(
                 &at("quota_bytes"),
                 "must be more than 0; leave it out when the quota is not known",
             );
         }
+        let host = raw.host.as_ref().map(|host| host.0).unwrap_or_default();
+        let logs = self.logs(index, raw.logs.as_ref());
+        if host == HostAccess::None && matches!(logs, Which::Here(_) | Which::Of(_)) {
+            self.problem(
+                &at("logs"),
+                "this host is not looked at, nor is a log on it: set host to true or limited, or leave this out",
+            );
+        }
         Cluster {
             name: name.to_owned(),
             connection,
-            quota_bytes: raw.quota_bytes.as_ref().map(|quota| quota.0),
-            host: raw.host.as_ref().map(|host| host.0).unwrap_or_default(),
+            quota_bytes,
+            host,
             backups: self.backups(index, raw),
-            logs: self.logs(index, raw.logs.as_ref()),
+            logs,
             peer_tls: self.peer_tls(index, raw),
             hashkv_interval: self.hashkv_interval(index, raw),
         }

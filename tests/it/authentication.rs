@@ -235,5 +235,14 @@ async fn the_common_name_of_a_client_certificate_is_the_user() {
         let batch = as_user(&nobody).await;
         assert_eq!(value(&batch, probe), Some(1.0), "{:?}", failures(&batch));
         assert_eq!(value(&batch, "cluster_reachable_voters"), Some(1.0));
+
+        // What a report lets be typed: refused as that user, and not as root, who goes before the certificate.
+        let (cert, key) = (doctor.cert.display(), doctor.key.display());
+        let endpoint = cluster.endpoint(0);
+        let typed = format!("etcdctl --endpoints={endpoint} --cert={cert} --key={key} defrag");
+        let output = cluster.shell(&format!("env -u ETCDCTL_USER {typed}")).await;
+        assert!(output.stderr.contains("permission denied"), "{output:?}");
+        let output = cluster.shell(&typed).await;
+        assert!(output.success, "{output:?}");
     }
 }

@@ -8,195 +8,19 @@ pub mod inspection;
 mod judges;
 mod practices;
 mod remedy;
+mod shape;
+mod verdict;
 
 pub use coverage::Provider;
 pub use remedy::commands;
+pub use shape::{CheckItem, Coverage, Diagnosis, Evidence, Gap, Problem, Severity, SourceError, Status};
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::Serialize;
-
-use crate::model::{Batch, ClusterFacts, Labels, Timestamp, Verdict};
+use crate::model::{Batch, Timestamp, Verdict};
 use crate::promql::{Patience, Source};
 use crate::rules::{Alert, AlertState, RuleReport, RuleSet, convention};
-
-/// What is wrong with one cluster.
-#[derive(Clone, Debug)]
-pub struct Diagnosis {
-    /// The cluster's name.
-    pub cluster: Arc<str>,
-    /// When it was observed.
-    pub time: Timestamp,
-    /// The verdict.
-    pub status: Status,
-    /// The verdict in one line.
-    pub summary: String,
-    /// Members and quorum.
-    pub facts: ClusterFacts,
-    /// Problems, worst first; symptoms stand inside their cause.
-    pub problems: Vec<Problem>,
-    /// The guide's checklist.
-    pub checklist: Vec<CheckItem>,
-    /// The guide's best practices: pass, warn or unknown. They do not count for the verdict.
-    pub best_practices: Vec<CheckItem>,
-    /// What the rules could and could not see.
-    pub coverage: Coverage,
-    /// Failures of etcd-doctor's own making or of its reading, not findings about the cluster.
-    pub errors: Vec<SourceError>,
-}
-
-/// The verdict: that of the worst firing alert, or unknown when it cannot be said.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
-#[serde(rename_all = "lowercase")]
-#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "status"))]
-pub enum Status {
-    /// Nothing worse than information.
-    Pass,
-    /// A warning fires.
-    Warn,
-    /// Something critical fires.
-    Fail,
-    /// It cannot be said.
-    Unknown,
-}
-
-/// How bad a problem is, best first, so that the greatest is the worst.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
-#[serde(rename_all = "lowercase")]
-#[cfg_attr(test, derive(schemars::JsonSchema), schemars(inline))]
-pub enum Severity {
-    /// Good to know.
-    Info,
-    /// A ticket.
-    Warning,
-    /// A page.
-    Critical,
-}
-
-/// A problem: an active alert, its evidence and the symptoms that it accounts for.
-#[derive(Clone, Debug)]
-pub struct Problem {
-    /// The place in the ranking, from 1. Symptoms have the rank that they have within their cause.
-    pub rank: usize,
-    /// The alert's name.
-    pub alert: String,
-    /// How bad.
-    pub severity: Severity,
-    /// The label `category`, `other` where a rule has none.
-    pub category: String,
-    /// Whether it fires already.
-    pub firing: bool,
-    /// Since when the condition has held.
-    pub since: Timestamp,
-    /// The member, where it is about one.
-    pub member: Option<String>,
-    /// All labels.
-    pub labels: Labels,
-    /// One line.
-    pub summary: String,
-    /// What is seen.
-    pub description: String,
-    /// What it leads to.
-    pub impact: String,
-    /// What to do: a Markdown list.
-    pub remedy: String,
-    /// The commands in the remedy, in order.
-    pub commands: Vec<String>,
-    /// What it is judged by.
-    pub evidence: Vec<Evidence>,
-    /// The page about it.
-    pub runbook_url: String,
-    /// The section of the guide that it automates.
-    pub guide: String,
-    /// Alertmanager's fingerprint of the labels.
-    pub fingerprint: u64,
-    /// Its symptoms.
-    pub explains: Vec<Problem>,
-}
-
-impl Problem {
-    /// Whether it is a remark on how the cluster is set up, rather than something that happens to it: worth a line after
-    /// the problems, and no headline.
-    pub fn is_remark(&self) -> bool {
-        self.severity == Severity::Info && REMARKS.contains(&&*self.category) && self.explains.is_empty()
-    }
-}
-
-/// The categories of remarks.
-const REMARKS: [&str; 2] = ["configuration", "security"];
-
-/// One value that a problem is judged by.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Evidence {
-    /// What it is, in words.
-    pub text: String,
-    /// The expression, ready to paste into Prometheus.
-    pub expr: String,
-    /// Its present value; none when it gives no single value now.
-    pub value: Option<f64>,
-    /// Its unit (`bytes`, `seconds`, `ratio`, …), may be empty.
-    pub unit: String,
-    /// What it is compared with (`>= 0.99`), may be empty.
-    pub reference: String,
-}
-
-/// An item of the guide's checklist, or one of its best practices.
-#[derive(Clone, PartialEq, Debug)]
-pub struct CheckItem {
-    /// Its number in the guide, from 1.
-    pub step: usize,
-    /// What is checked.
-    pub title: &'static str,
-    /// The result.
-    pub status: Status,
-    /// What was read.
-    pub detail: String,
-}
-
-/// What the rules could see.
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct Coverage {
-    /// Alerting rules in force.
-    pub rules: usize,
-    /// Those that had all their data.
-    pub evaluated: usize,
-    /// The rest, and what each lacks.
-    pub gaps: Vec<Gap>,
-    /// How long the cluster has been watched: what rules that look further back judge by.
-    pub watched_for: Duration,
-    /// How to mend each failure to read, by its words; those of which that is not known are not in it.
-    pub fixes: BTreeMap<String, String>,
-}
-
-/// A rule that cannot see.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Gap {
-    /// The alert.
-    pub alert: String,
-    /// Why it cannot see, in words, naming the member where it is about one.
-    pub reason: String,
-    /// How to mend that, in words; may be empty.
-    pub fix: String,
-    /// Whether the rule sees nothing of the cluster at all. A single member that it cannot see, or a window that is
-    /// still filling, does not make it blind.
-    pub blind: bool,
-    /// False where a collector does not apply here, as those of the host where no member runs on it: that is said, and it is no
-    /// failure that leaves the verdict open.
-    pub applies: bool,
-    /// How far back the rule looks, where all that it lacks is history: the window is still filling.
-    pub looks_back: Option<Duration>,
-}
-
-/// A failure to read.
-#[derive(Clone, PartialEq, Debug)]
-pub struct SourceError {
-    /// Collector and member, or the rule.
-    pub source: String,
-    /// Why, in words.
-    pub message: String,
-}
 
 /// What a diagnosis is made from.
 pub struct Inputs<'a> {
@@ -217,10 +41,6 @@ pub struct Inputs<'a> {
     /// After how long watching ends by itself, as with `diagnose`. None where it goes on.
     pub ends_after: Option<Duration>,
 }
-
-/// The categories without which nothing can be said of a cluster: when a rule of one of them is blind, the verdict
-/// is at best unknown.
-const VITAL: &[&str] = &["availability", "quota", "election"];
 
 /// Makes the diagnosis of one cycle.
 pub fn diagnose(inputs: &Inputs<'_>) -> Diagnosis {
@@ -243,11 +63,11 @@ pub fn diagnose(inputs: &Inputs<'_>) -> Diagnosis {
         .collect();
     let mut coverage = coverage::survey(&judged, inputs.providers, batch, source, inputs.watched_for);
     coverage.fixes = fixes(batch);
-    let blind = vital_gap(&judged, &coverage);
+    let blind = verdict::vital_gap(&judged, &coverage);
     let suspected = inputs
         .ends_after
-        .and_then(|window| suspected(rules, reports, window));
-    let status = verdict(&problems, suspected, &batch.facts, blind.is_some());
+        .and_then(|window| verdict::suspected(rules, reports, window));
+    let status = verdict::status(&problems, suspected, &batch.facts, blind.is_some());
     let judges = judges::Judges::new(&judged, &coverage);
     let audit = practices::Audit {
         facts: &batch.facts,
@@ -261,7 +81,7 @@ pub fn diagnose(inputs: &Inputs<'_>) -> Diagnosis {
         cluster: batch.cluster.clone(),
         time: batch.time,
         status,
-        summary: summary(status, &problems, &batch.facts, blind.map(|gap| (gap, &coverage))),
+        summary: verdict::summary(status, &problems, &batch.facts, blind.map(|gap| (gap, &coverage))),
         checklist: checklist::answer(
             &batch.facts,
             &problems,
@@ -356,93 +176,6 @@ fn problem<'a>(
     }
 }
 
-/// The worst of what cannot fire before watching ends, one step milder than its severity: it was seen, and not for long
-/// enough to be certain.
-fn suspected(rules: &RuleSet, reports: &[RuleReport], window: Duration) -> Option<Severity> {
-    let pending = reports.iter().filter(|report| {
-        let rule = rules.alerting().find(|(at, ..)| *at == report.rule);
-        rule.is_some_and(|(_, _, rule)| rule.hold > window)
-    });
-    let alerts = pending.flat_map(|report| &report.alerts);
-    let alerts = alerts.filter(|alert| alert.state == AlertState::Pending);
-    let severities = alerts.map(|alert| Severity::from_label(alert.labels.get("severity")).milder());
-    severities.max()
-}
-
-fn verdict(problems: &[Problem], suspected: Option<Severity>, facts: &ClusterFacts, blind: bool) -> Status {
-    if facts.members.iter().all(|member| !member.reachable) {
-        return Status::Unknown;
-    }
-    match worst_firing(problems).max(suspected) {
-        Some(Severity::Critical) => Status::Fail,
-        Some(Severity::Warning) => Status::Warn,
-        Some(Severity::Info) | None if blind => Status::Unknown,
-        Some(Severity::Info) | None => Status::Pass,
-    }
-}
-
-fn worst_firing(problems: &[Problem]) -> Option<Severity> {
-    let of = |problem: &Problem| {
-        problem
-            .firing
-            .then_some(problem.severity)
-            .max(worst_firing(&problem.explains))
-    };
-    problems.iter().filter_map(of).max()
-}
-
-/// The first gap that blinds a rule of a vital category.
-fn vital_gap<'a>(judged: &[coverage::Judged<'_>], coverage: &'a Coverage) -> Option<&'a Gap> {
-    coverage
-        .gaps
-        .iter()
-        .filter(|gap| gap.blind && gap.applies)
-        .find(|gap| {
-            judged.iter().any(|judged| {
-                judged.rule.alert == gap.alert && VITAL.contains(&judged.rule.label("category"))
-            })
-        })
-}
-
-fn summary(
-    status: Status,
-    problems: &[Problem],
-    facts: &ClusterFacts,
-    blind: Option<(&Gap, &Coverage)>,
-) -> String {
-    let known = facts.members.len();
-    let answering = facts.members.iter().filter(|member| member.reachable).count();
-    match (answering, known) {
-        (0, 1) => return "its only known member does not answer".to_owned(),
-        (0, _) => return format!("none of {known} members answers"),
-        _ => {}
-    }
-    let (remarks, firing): (Vec<&Problem>, Vec<&Problem>) = problems
-        .iter()
-        .filter(|problem| worst_firing(std::slice::from_ref(problem)).is_some())
-        .partition(|problem| problem.is_remark());
-    let remarks = match remarks.len() {
-        0 => String::new(),
-        1 => "; 1 remark".to_owned(),
-        more => format!("; {more} remarks"),
-    };
-    let worse_than_info =
-        |problem: &&&Problem| worst_firing(std::slice::from_ref(**problem)) > Some(Severity::Info);
-    let pending = problems.iter().find(|problem| problem.severity > Severity::Info);
-    match (firing.as_slice(), blind, pending) {
-        ([], Some((gap, coverage)), _) if status == Status::Unknown => blindness(gap, coverage, facts),
-        ([], _, Some(pending)) => format!("not certain yet: {}", pending.summary),
-        ([], _, None) if known == 1 => format!("no problem found, its one member answers{remarks}"),
-        ([], _, None) => format!("no problem found, {answering} of {known} members answer{remarks}"),
-        ([only], ..) => only.summary.clone(),
-        ([first, rest @ ..], ..) => match rest.iter().filter(worse_than_info).count() {
-            0 => first.summary.clone(),
-            1 => format!("{}; 1 more problem", first.summary),
-            more => format!("{}; {more} more problems", first.summary),
-        },
-    }
-}
-
 fn fixes(batch: &Batch) -> BTreeMap<String, String> {
     let failures = batch
         .outcomes
@@ -455,27 +188,6 @@ fn fixes(batch: &Batch) -> BTreeMap<String, String> {
     with_fix
         .map(|error| (error.message.clone(), error.fix.clone()))
         .collect()
-}
-
-/// The cause first, for the reader can mend that; then how much it hides.
-fn blindness(gap: &Gap, coverage: &Coverage, facts: &ClusterFacts) -> String {
-    let of_member = facts
-        .members
-        .iter()
-        .find_map(|member| gap.reason.strip_prefix(&*member.name)?.strip_prefix(": "));
-    let reason = of_member.unwrap_or(&gap.reason);
-    let blind = coverage.gaps.iter().filter(|gap| gap.blind);
-    let blind: BTreeSet<&str> = blind.map(|gap| &*gap.alert).collect();
-    match (blind.len(), coverage.evaluated) {
-        (_, 0) => format!("{reason}, so nothing can be judged"),
-        (0 | 1, _) => format!("{reason}, so {} cannot see", gap.alert),
-        (2, _) => format!("{reason}, so {} and 1 more alert cannot see", gap.alert),
-        (all, _) => format!(
-            "{reason}, so {} and {} more alerts cannot see",
-            gap.alert,
-            all - 1
-        ),
-    }
 }
 
 fn errors(rules: &RuleSet, reports: &[RuleReport], batch: &Batch) -> Vec<SourceError> {
@@ -500,72 +212,6 @@ fn errors(rules: &RuleSet, reports: &[RuleReport], batch: &Batch) -> Vec<SourceE
         })
     });
     collectors.chain(rules).collect()
-}
-
-impl Severity {
-    /// From the label `severity`; what is not one of our words (`page`, `none`, or nothing) counts as a warning,
-    /// so that an unknown word neither pages nor hides.
-    fn from_label(label: &str) -> Self {
-        match label {
-            "critical" => Self::Critical,
-            "info" => Self::Info,
-            _ => Self::Warning,
-        }
-    }
-
-    /// One step less.
-    const fn milder(self) -> Self {
-        match self {
-            Self::Critical => Self::Warning,
-            Self::Warning | Self::Info => Self::Info,
-        }
-    }
-}
-
-impl Diagnosis {
-    /// One of a cluster of which nothing is known.
-    pub fn unknown(cluster: Arc<str>, time: Timestamp) -> Self {
-        Self {
-            cluster,
-            time,
-            status: Status::Unknown,
-            summary: String::new(),
-            facts: ClusterFacts::default(),
-            problems: Vec::new(),
-            checklist: Vec::new(),
-            best_practices: Vec::new(),
-            coverage: Coverage::default(),
-            errors: Vec::new(),
-        }
-    }
-
-    /// The worst that fires, symptoms included; more than the status tells when no member answered.
-    pub fn worst(&self) -> Option<Severity> {
-        worst_firing(&self.problems)
-    }
-}
-
-impl Status {
-    /// The word for JSON and labels.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Pass => "pass",
-            Self::Warn => "warn",
-            Self::Fail => "fail",
-            Self::Unknown => "unknown",
-        }
-    }
-}
-
-impl Severity {
-    /// The word for JSON and labels.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Info => "info",
-            Self::Warning => "warning",
-            Self::Critical => "critical",
-        }
-    }
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::model::MemberFacts;
+use crate::model::{ClusterFacts, Labels};
 
 /// A firing problem for tests of this module and its parts.
 pub(super) fn problem(alert: &str, severity: Severity, member: &str) -> Problem {
@@ -47,11 +48,11 @@ fn facts(reachable: bool) -> ClusterFacts {
 fn the_verdict_is_the_worst_that_fires_even_beneath_a_milder_cause() {
     let mut cause = problem("Disk", Severity::Warning, "a");
     assert_eq!(
-        verdict(std::slice::from_ref(&cause), None, &facts(true), false),
+        verdict::status(std::slice::from_ref(&cause), None, &facts(true), false),
         Status::Warn
     );
     cause.explains = vec![problem("NoLeader", Severity::Critical, "")];
-    assert_eq!(verdict(&[cause], None, &facts(true), false), Status::Fail);
+    assert_eq!(verdict::status(&[cause], None, &facts(true), false), Status::Fail);
 }
 
 #[test]
@@ -61,14 +62,17 @@ fn what_is_pending_does_not_count_and_information_passes() {
         ..problem("Disk", Severity::Critical, "a")
     };
     let info = problem("Moved", Severity::Info, "");
-    assert_eq!(verdict(&[pending, info], None, &facts(true), false), Status::Pass);
+    assert_eq!(
+        verdict::status(&[pending, info], None, &facts(true), false),
+        Status::Pass
+    );
 }
 
 #[test]
 fn blindness_is_unknown_but_hides_no_finding() {
-    assert_eq!(verdict(&[], None, &facts(true), true), Status::Unknown);
+    assert_eq!(verdict::status(&[], None, &facts(true), true), Status::Unknown);
     assert_eq!(
-        verdict(
+        verdict::status(
             &[problem("Disk", Severity::Warning, "a")],
             None,
             &facts(true),
@@ -77,7 +81,7 @@ fn blindness_is_unknown_but_hides_no_finding() {
         Status::Warn
     );
     assert_eq!(
-        verdict(
+        verdict::status(
             &[problem("Down", Severity::Critical, "a")],
             None,
             &facts(false),
@@ -94,23 +98,23 @@ fn the_summary_names_the_first_problem_and_counts_the_rest() {
         problem("B", Severity::Warning, ""),
     ];
     assert_eq!(
-        summary(Status::Fail, &problems, &facts(true), None),
+        verdict::summary(Status::Fail, &problems, &facts(true), None),
         "A happened; 1 more problem"
     );
     let beside_news = [problems[0].clone(), problem("C", Severity::Info, "")];
     assert_eq!(
-        summary(Status::Fail, &beside_news, &facts(true), None),
+        verdict::summary(Status::Fail, &beside_news, &facts(true), None),
         "A happened",
         "information is no problem"
     );
     assert_eq!(
-        summary(Status::Pass, &[], &facts(true), None),
+        verdict::summary(Status::Pass, &[], &facts(true), None),
         "no problem found, its one member answers"
     );
     let mut remark = problem("R", Severity::Info, "");
     remark.category = "security".into();
     assert_eq!(
-        summary(
+        verdict::summary(
             Status::Pass,
             &[remark.clone(), remark.clone()],
             &facts(true),
@@ -119,7 +123,7 @@ fn the_summary_names_the_first_problem_and_counts_the_rest() {
         "no problem found, its one member answers; 2 remarks"
     );
     assert_eq!(
-        summary(
+        verdict::summary(
             Status::Pass,
             &[remark, beside_news[1].clone()],
             &facts(true),
@@ -129,7 +133,7 @@ fn the_summary_names_the_first_problem_and_counts_the_rest() {
         "a remark is no headline"
     );
     assert_eq!(
-        summary(Status::Unknown, &[], &facts(false), None),
+        verdict::summary(Status::Unknown, &[], &facts(false), None),
         "its only known member does not answer"
     );
 }
@@ -154,11 +158,11 @@ fn what_cannot_fire_before_watching_ends_counts_one_step_milder() {
         alerts: vec![pending(severity)],
     };
     let window = Duration::from_secs(15);
-    let suspected = |reports: &[RuleReport]| suspected(&rules, reports, window);
+    let suspected = |reports: &[RuleReport]| verdict::suspected(&rules, reports, window);
     assert_eq!(suspected(&[report(0, "critical")]), None);
     let slow = suspected(&[report(0, "critical"), report(1, "critical")]);
     assert_eq!(slow, Some(Severity::Warning));
-    assert_eq!(verdict(&[], slow, &facts(true), false), Status::Warn);
+    assert_eq!(verdict::status(&[], slow, &facts(true), false), Status::Warn);
     assert_eq!(suspected(&[report(1, "warning")]), Some(Severity::Info));
 }
 
@@ -169,7 +173,7 @@ fn what_is_only_seen_yet_is_said_before_all_is_said_to_be_well() {
         ..problem("Down", Severity::Warning, "a")
     };
     assert_eq!(
-        summary(Status::Pass, &[pending], &facts(true), None),
+        verdict::summary(Status::Pass, &[pending], &facts(true), None),
         "not certain yet: Down happened"
     );
 }

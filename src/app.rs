@@ -95,6 +95,7 @@ impl App {
         let rules = load_rules(&config)?;
         let prepared = prepare_all(&config, &rules, &[])?;
         let protection = Arc::new(protection(&config)?);
+        tell(&config, &protection);
         let listener = http::bind(&config.web.listen_address).await?;
         Ok(Self {
             config,
@@ -234,7 +235,24 @@ impl Reloader {
         self.protection
             .enable_remote_reload(config.web.enable_remote_reload);
         self.level.set(config.log.level);
+        tell(&config, &self.protection);
         Ok(())
+    }
+}
+
+/// Logs what there is to say of a configuration that works.
+fn tell(config: &Config, protection: &http::Protection) {
+    for note in &config.notes {
+        match note.warning {
+            true => tracing::warn!("{}", note.text),
+            false => tracing::info!("{}", note.text),
+        }
+    }
+    if protection.speaks_tls() && config.web.external_url.is_none() {
+        tracing::warn!(
+            "links in alerts begin with {} while this server speaks TLS: set web.external_url",
+            config.web.reached_at()
+        );
     }
 }
 

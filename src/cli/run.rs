@@ -72,12 +72,6 @@ pub(super) fn complain(text: &str) {
 async fn serve(flags: config::Flags) -> anyhow::Result<u8> {
     let config = settings::load(flags).await?;
     let level = telemetry::start(config.log)?;
-    for note in &config.notes {
-        match note.warning {
-            true => tracing::warn!("{}", note.text),
-            false => tracing::info!("{}", note.text),
-        }
-    }
     // Before the port is bound: from then on somebody may want to stop it.
     let mut terminate = signal(SignalKind::terminate()).context("could not listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("could not listen for SIGINT")?;

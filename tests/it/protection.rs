@@ -87,8 +87,11 @@ async fn real_prometheus_scrapes_over_mutual_tls_and_with_a_user_through_changes
 
     write(&at("tls.yaml"), &mutual_tls(&server(&old), &old), 100);
     write(&at("users.yaml"), &users("old"), 100);
-    let secure = Doctor::start_listening(&config(&at("tls.yaml"))).await;
+    let mut secure = Doctor::start_listening(&config(&at("tls.yaml"))).await;
     let mut known = Doctor::start_listening(&config(&at("users.yaml"))).await;
+    let dead_links = "links in alerts begin with http://127.0.0.1:";
+    assert!(secure.process().log().contains(dead_links));
+    assert!(!known.process().log().contains(dead_links));
 
     let over_tls = |name: &str, authority: &Authority, client: Option<&Identity>| {
         let mut tls = json!({ "ca_file": authority.ca() });

@@ -139,6 +139,11 @@ impl Protection {
         }
     }
 
+    /// Whether it is reached over TLS only.
+    pub fn speaks_tls(&self) -> bool {
+        self.locked().settings.tls.is_some()
+    }
+
     /// In a few words, for the log.
     pub fn summary(&self) -> &'static str {
         let settings = self.locked().settings.clone();

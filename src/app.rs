@@ -1,28 +1,28 @@
 //! The running program: builds everything from a checked configuration, runs it, reloads it, drains it.
 
+mod diagnose;
+mod rules;
+
+pub use diagnose::{Watcher, diagnose};
+pub use rules::{Rules, load_rules, rules_of};
+
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use sha2::{Digest, Sha256};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
 
-use crate::bundle::{Recording, Secrets};
-use crate::client;
+use crate::bundle::Secrets;
 use crate::config::{self, Config};
 use crate::cycle::{self, Cycle};
-use crate::diagnosis::Diagnosis;
 use crate::http;
 use crate::model::Labels;
 use crate::notify::Notifier;
-use crate::render::ToolInfo;
-use crate::rules::convention::check_convention;
-use crate::rules::{self, RuleSet, builtin};
+use crate::rules::RuleSet;
 use crate::snapshot::Snapshot;
 use crate::store::SharedStore;
 use crate::telemetry::LevelHandle;
@@ -34,10 +34,6 @@ const RELOAD_QUEUE: usize = 4;
 /// slow cycle, or two, is no stall.
 const STALE_AFTER_INTERVALS: u32 = 4;
 
-/// How often `diagnose` looks while it watches, unless the configured interval is shorter: often enough that a rate
-/// has several points within its default window of 15 s.
-const DIAGNOSE_INTERVAL: Duration = Duration::from_secs(2);
-
 /// A server that has its port and its settings, and does not run yet.
 pub struct App {
     config: Config,
@@ -45,17 +41,6 @@ pub struct App {
     prepared: Vec<Prepared>,
     protection: Arc<http::Protection>,
     listener: TcpListener,
-}
-
-/// Rules as they were read, in one go, so that the digest is that of the rules in force.
-#[derive(Clone)]
-pub struct Rules {
-    /// The rules.
-    pub set: Arc<RuleSet>,
-    /// This version and the rules' digest, for reports.
-    pub tool: ToolInfo,
-    /// The files, names and texts, in the order of evaluation.
-    pub texts: Arc<[(String, String)]>,
 }
 
 /// A cluster that is being watched. Dropping it ends its cycles.
@@ -388,150 +373,6 @@ fn for_http(config: &Config, rules: &Rules, watched: &[Watched]) -> Arc<http::Wa
             rules: rules.texts.clone(),
         }),
     })
-}
-
-/// Loads the shipped rules and the user's own.
-///
-/// # Errors
-/// When a file cannot be read or is refused; every mistake with file, line, group and rule.
-pub fn load_rules(config: &Config) -> anyhow::Result<Rules> {
-    rules_of(rule_texts(config)?)
-}
-
-/// The rules of these files, names and texts, in the order of evaluation.
-///
-/// # Errors
-/// When a file is refused; every mistake with file, line, group and rule.
-pub fn rules_of(texts: Vec<(String, String)>) -> anyhow::Result<Rules> {
-    let (mut groups, mut errors) = (Vec::new(), Vec::new());
-    let tool = tool(&texts);
-    // Each file on a thread of its own: reading the shipped ones takes a one-shot diagnosis as long as asking a cluster.
-    let loaded: Vec<_> = std::thread::scope(|scope| {
-        let threads: Vec<_> = texts
-            .iter()
-            .map(|(name, text)| scope.spawn(|| rules::load(name, text)))
-            .collect();
-        let ended = threads.into_iter().map(std::thread::ScopedJoinHandle::join);
-        ended
-            .map(|outcome| outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-            .collect()
-    });
-    for outcome in loaded {
-        match outcome {
-            Ok(loaded) => groups.extend(loaded),
-            Err(refused) => errors.extend(refused),
-        }
-    }
-    let rules = RuleSet::new(groups);
-    errors.extend(check_convention(&rules));
-    let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
-    anyhow::ensure!(
-        errors.is_empty(),
-        "the rules cannot be used:\n{}",
-        errors.join("\n")
-    );
-    Ok(Rules {
-        set: Arc::new(rules),
-        tool,
-        texts: texts.into(),
-    })
-}
-
-/// This version and the rules that it judges by.
-fn tool(texts: &[(String, String)]) -> ToolInfo {
-    let mut digest = Sha256::new();
-    for (_, text) in texts {
-        // The length goes in first, so that moving a line from one file to the next gives another digest.
-        digest.update(text.len().to_le_bytes());
-        digest.update(text);
-    }
-    let rules_digest = digest
-        .finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect::<String>();
-    ToolInfo {
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        rules_digest: format!("sha256:{rules_digest}"),
-    }
-}
-
-/// The names and texts of all rule files in force, in the order of evaluation.
-fn rule_texts(config: &Config) -> anyhow::Result<Vec<(String, String)>> {
-    let shipped = builtin::FILES.iter().filter(|_| config.rules.builtin);
-    let shipped = shipped.map(|(name, text)| Ok(((*name).to_owned(), (*text).to_owned())));
-    let own = config.rules.files.iter().map(|path| {
-        let text = client::read_text(path).map_err(|why| anyhow::anyhow!("rule file {why}"))?;
-        Ok((path.display().to_string(), text))
-    });
-    shipped.chain(own).collect()
-}
-
-/// Watches every cluster of the configuration for `window`, all at once, and says what was found: at least one cycle
-/// each, and a last one when the window ends. With each diagnosis comes what it was made from.
-///
-/// # Errors
-/// When a cluster cannot be watched.
-pub async fn diagnose(
-    config: &Config,
-    rules: &Rules,
-    window: Duration,
-) -> anyhow::Result<Vec<(Diagnosis, Recording)>> {
-    let interval = config.interval.min(DIAGNOSE_INTERVAL);
-    let cycles = config.clusters.iter().map(|cluster| {
-        let cycle = cycle(settings(config, cluster), rules.set.clone(), interval)?;
-        Ok(cycle.ending_after(window))
-    });
-    let cycles: Vec<Cycle> = cycles.collect::<anyhow::Result<_>>()?;
-    Ok(futures::future::join_all(cycles.into_iter().map(|cycle| watch_for(cycle, window, interval))).await)
-}
-
-/// Every cluster of a configuration, looked at again and again for somebody who looks on.
-pub struct Watcher {
-    cycles: Vec<Cycle>,
-    interval: Duration,
-    next: Option<Instant>,
-}
-
-impl Watcher {
-    /// Prepares to look.
-    ///
-    /// # Errors
-    /// When a cluster cannot be watched.
-    pub fn new(config: &Config, rules: &Rules) -> anyhow::Result<Self> {
-        let interval = config.interval.min(DIAGNOSE_INTERVAL);
-        let clusters = config.clusters.iter();
-        let cycles = clusters.map(|cluster| cycle(settings(config, cluster), rules.set.clone(), interval));
-        Ok(Self {
-            cycles: cycles.collect::<anyhow::Result<_>>()?,
-            interval,
-            next: None,
-        })
-    }
-
-    /// Looks once more, an interval after the last time.
-    pub async fn look(&mut self) -> Vec<Diagnosis> {
-        if let Some(next) = self.next {
-            tokio::time::sleep_until(next).await;
-        }
-        self.next = Some(Instant::now() + self.interval);
-        let looks = self.cycles.iter_mut().map(|cycle| cycle.run_once(cycle::now()));
-        let snapshots = futures::future::join_all(looks).await;
-        snapshots.into_iter().map(|snapshot| snapshot.diagnosis).collect()
-    }
-}
-
-async fn watch_for(mut cycle: Cycle, window: Duration, interval: Duration) -> (Diagnosis, Recording) {
-    let end = Instant::now() + window;
-    loop {
-        let begun = Instant::now();
-        let snapshot = cycle.run_once(cycle::now()).await;
-        if begun >= end {
-            let recording = cycle.recording(&snapshot);
-            return (snapshot.diagnosis, recording);
-        }
-        tokio::time::sleep_until((begun + interval).min(end)).await;
-    }
 }
 
 #[cfg(test)]
